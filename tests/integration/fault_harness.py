@@ -148,7 +148,9 @@ class Publisher:
         self._connect()
 
     def _connect(self) -> None:
-        self._connection = pika.BlockingConnection(pika.URLParameters(self._uri))
+        parameters = pika.URLParameters(self._uri)
+        parameters.heartbeat = 0  # none are answered while a test waits for something else
+        self._connection = pika.BlockingConnection(parameters)
         self._channel = self._connection.channel()
         self._channel.confirm_delivery()
 

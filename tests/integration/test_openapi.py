@@ -69,7 +69,7 @@ _PERHAPS_WITHOUT_DATA = [
     "GET /v2/traces/{trace_id}",
     "POST /v2/auth/tokeninfo",
     "POST /pivot/{pivot_point_id}/{secret}/cdr",  # answers without content
-    # A request waits at another point than the usual one, and under an id that nobody knows before.
+    # A request waits at another point than the usual one, and its id is new.
     "GET /v2/accounts/{account_id}/pivots/{pivot_point_id}/requests",
     "POST /v2/accounts/{account_id}/pivots/{pivot_point_id}/requests/{pivot_id}",
     # The local directory knows no people.

@@ -38,7 +38,7 @@ _PURGES = (
     "pivot_records",
 )
 
-_PIVOT_RESULTS = ("answered", "no_client", "timeout", "disabled", "busy", "stopped")
+_PIVOT_RESULTS = ("answered", "no_client", "timeout", "disabled", "busy", "stopped", "gone")
 
 _PIVOT_BUCKETS = ("0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1.0", "2.0", "3.0", "5.0", "10.0")
 

@@ -14,6 +14,7 @@ from kazoo_bridge.interfaces import BusUnavailable, IBus, InvalidMessage
 from kazoo_bridge.kazoo import Event
 from kazoo_bridge.node.node_queries import NodeQueryClient, NodeQueryResponder, NodeReply
 from kazoo_bridge.testing import FakeBus
+from tests.deferreds import result_of
 
 reactor: Any = installed_reactor
 
@@ -43,11 +44,7 @@ async def test_all_nodes_answer() -> None:
 
 
 def reply_of(responder: NodeQueryResponder, body: Mapping[str, Any]) -> Any:
-    results: list[Any] = []
-    Deferred.fromCoroutine(responder._reply(Event("sysconf", "bridge.state", body, b""))).addBoth(
-        results.append
-    )
-    return results[0]
+    return result_of(responder._reply(Event("sysconf", "bridge.state", body, b"")))
 
 
 def test_messages_that_are_no_queries() -> None:
@@ -57,7 +54,7 @@ def test_messages_that_are_no_queries() -> None:
         assert reply_of(responder, {"Event-Name": name, "Server-ID": "q"}) is None
     assert bus.published == []
     with pytest.raises(InvalidMessage, match="Server-ID"):
-        reply_of(responder, {"Event-Name": "state_req"}).raiseException()
+        reply_of(responder, {"Event-Name": "state_req"})
 
 
 def test_a_bus_that_is_away_is_logged() -> None:

@@ -9,6 +9,7 @@ from twisted.internet.task import Clock
 from kazoo_bridge import __version__
 from kazoo_bridge.node.node_queries import REPLY_TIMEOUT
 from kazoo_bridge.node.node_status import ANSWER_TIMEOUT, StatusReader
+from tests.deferreds import result_of
 
 
 def read(problems: list[str]) -> dict[str, Any]:
@@ -27,10 +28,7 @@ def read(problems: list[str]) -> dict[str, Any]:
         return problems
 
     reader = StatusReader(clock, 10.0, read_metrics, read_problems, lambda: ["zone 1: away"])
-    results: list[Any] = []
-    Deferred.fromCoroutine(reader.read()).addCallback(results.append)
-    status: dict[str, Any] = results[0]
-    return status
+    return dict(result_of(reader.read()))
 
 
 def test_readiness_and_metrics() -> None:

@@ -4,12 +4,12 @@ from typing import Any, cast
 
 import pytest
 from attrs import define, field
-from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from kazoo_bridge.bus.embedded import EmbeddedBus
 from kazoo_bridge.interfaces import Queue, Topic
 from kazoo_bridge.node.readiness import EMBEDDED, Readiness
+from tests.deferreds import result_of
 
 
 @define
@@ -19,7 +19,7 @@ class FakePart:
     reason: str | None = None
     checked: int = 0
 
-    async def check(self) -> str | None:
+    async def check(self, timeout: float) -> str | None:
         self.checked += 1
         return self.reason
 
@@ -52,9 +52,7 @@ class Harness:
         )
 
     def problems(self) -> list[str]:
-        found: list[list[str]] = []
-        Deferred.fromCoroutine(self.readiness.problems()).addCallback(found.append)
-        return found[0]
+        return result_of(self.readiness.problems())
 
 
 def test_each_part_is_named_with_its_reason() -> None:

@@ -15,14 +15,9 @@ from kazoo_bridge.node.node_queries import NodeQueryClient, NodeReply
 from kazoo_bridge.node.tracer import MAX_IDS, Tracer, TraceResponder
 from kazoo_bridge.storage.trace_records import TraceRecords
 from kazoo_bridge.webhooks.event_explainer import EventExplainer
+from tests.deferreds import result_of
 
 ACCOUNT = "a" * 32
-
-
-def result(awaitable: Any) -> Any:
-    results: list[Any] = []
-    Deferred.fromCoroutine(awaitable).addBoth(results.append)
-    return results[0]
 
 
 class FakeExplainer:
@@ -48,14 +43,14 @@ class TestResponder:
 
     def test_events_and_sockets(self) -> None:
         explainer, responder = self.make()
-        answered = result(responder.answer({"IDs": ["c1"]}))
+        answered = result_of(responder.answer({"IDs": ["c1"]}))
         assert explainer.asked == [(["c1"], None)]
         assert [(one["msg_id"], one["sockets"]) for one in answered["sockets"]] == [("m1", 3), ("m2", 3)]
         assert (answered["kept_events"], answered["kept_since"]) == (1, 0.0)
 
     def test_of_one_account_the_sockets_are_those_of_its_events(self) -> None:
         explainer, responder = self.make()
-        answered = result(responder.answer({"IDs": ["c1"], "Account-IDs": [ACCOUNT]}))
+        answered = result_of(responder.answer({"IDs": ["c1"], "Account-IDs": [ACCOUNT]}))
         assert explainer.asked == [(["c1"], {ACCOUNT})]
         assert [one["msg_id"] for one in answered["sockets"]] == ["m1"]
 
@@ -63,7 +58,7 @@ class TestResponder:
     def test_a_wrong_query(self, ids: Any) -> None:
         _, responder = self.make()
         with pytest.raises(InvalidMessage, match="IDs: expected a list"):
-            result(responder.answer({"IDs": ids})).raiseException()
+            result_of(responder.answer({"IDs": ids}))
 
 
 class FakeNodes:
@@ -103,7 +98,7 @@ class Records:
 
 def test_the_answers_of_nodes_and_storage_are_joined() -> None:
     nodes, records = FakeNodes(NodeReply("a", {"events": [{"event_id": "msg_2"}, "odd"]})), Records()
-    traced = result(Tracer(cast(NodeQueryClient, nodes), records).trace("c1", None))
+    traced = result_of(Tracer(cast(NodeQueryClient, nodes), records).trace("c1", None))
     assert nodes.asked == [("trace", {"IDs": ["c1", "msg_1"]})]
     assert [one["event_ids"] for one in records.read] == [(), ["msg_2", "msg_1"]]
     assert traced["nodes"] == [{"node": "a", "events": [{"event_id": "msg_2"}], "sockets": []}]
@@ -123,7 +118,7 @@ def test_the_answers_of_nodes_and_storage_are_joined() -> None:
 
 def test_of_an_account() -> None:
     nodes, records = FakeNodes(NodeReply("a", None)), Records()
-    traced = result(Tracer(cast(NodeQueryClient, nodes), records).trace("c1", {ACCOUNT}))
+    traced = result_of(Tracer(cast(NodeQueryClient, nodes), records).trace("c1", {ACCOUNT}))
     assert nodes.asked[0][1]["Account-IDs"] == [ACCOUNT]
     assert [one["accounts"] for one in records.read] == [{ACCOUNT}]
     assert traced["nodes"] == [{"node": "a", "events": [], "sockets": []}]
@@ -134,7 +129,7 @@ def test_a_wrong_answer_of_one_node_spoils_no_other() -> None:
         NodeReply("a", {"events": 5, "sockets": {"odd": {}}, "node": "other"}),
         NodeReply("b", {"events": [{"event_id": "msg_1"}]}),
     )
-    traced = result(Tracer(cast(NodeQueryClient, nodes), Records()).trace("c1", None))
+    traced = result_of(Tracer(cast(NodeQueryClient, nodes), Records()).trace("c1", None))
     assert [(one["node"], one["events"]) for one in traced["nodes"]] == [
         ("a", []),
         ("b", [{"event_id": "msg_1"}]),
@@ -145,6 +140,6 @@ def test_accounts_that_are_left_out_are_logged(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(tracer, "MAX_ACCOUNTS", 1)
     nodes = FakeNodes()
     with capturedLogs() as logs:
-        result(Tracer(cast(NodeQueryClient, nodes), Records()).trace("c1", {ACCOUNT, "b" * 32}))
+        result_of(Tracer(cast(NodeQueryClient, nodes), Records()).trace("c1", {ACCOUNT, "b" * 32}))
     assert nodes.asked[0][1]["Account-IDs"] == [ACCOUNT]
     assert [(log["asked"], log["accounts"]) for log in logs] == [(1, 2)]

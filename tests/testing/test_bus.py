@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import CancelledError, Deferred, fail
-from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
 from kazoo_bridge.interfaces import (
@@ -21,6 +20,7 @@ from kazoo_bridge.interfaces import (
 from kazoo_bridge.kazoo import Event
 from kazoo_bridge.testing import FakeBus, FakeConsumer, PublishedMessage, make_event
 from tests.bus.harness import FakeCompletion
+from tests.deferreds import result_of
 
 CALLS = Topic("callevt", "call.*.*")
 EVENT = make_event("callevt", "call.CHANNEL_CREATE.c1", {"Event-Name": "CHANNEL_CREATE"})
@@ -28,16 +28,6 @@ EVENT = make_event("callevt", "call.CHANNEL_CREATE.c1", {"Event-Name": "CHANNEL_
 
 def consume(bus: FakeBus, handler: EventHandler, name: str = "", topic: Topic = CALLS) -> FakeConsumer:
     return bus.consume(Queue(name, frozenset({topic})), handler)
-
-
-def result_of(deferred: Deferred[Any]) -> Any:
-    """Return the result of a Deferred that has fired; raise its failure."""
-    results: list[Any] = []
-    deferred.addBoth(results.append)
-    (result,) = results
-    if isinstance(result, Failure):
-        result.raiseException()
-    return result
 
 
 def test_it_provides_the_interfaces() -> None:

@@ -3,7 +3,6 @@ from __future__ import annotations
 from typing import Any, cast
 
 from attrs import evolve
-from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from kazoo_bridge.event_traces import EventTraces
@@ -15,6 +14,7 @@ from kazoo_bridge.webhooks.delivery.dispatcher import delivery_id
 from kazoo_bridge.webhooks.event_explainer import MAX_HOOKS, EventExplainer
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.occurrence_trace import trace_occurrence
+from tests.deferreds import result_of
 from tests.webhooks.fakes import FakeAttemptStore, FakeDirectory, FakeHookStore
 from tests.webhooks.hook_factory import CATALOGUE, RULES
 
@@ -53,9 +53,7 @@ class Harness:
         self.traces.add(event, EVENT_ID if fired else "", (trace_occurrence(happened, matches),))
 
     def explain(self, wanted: str = "c1", accounts: Any = None) -> list[dict[str, Any]]:
-        results: list[Any] = []
-        Deferred.fromCoroutine(self.explainer.explain([wanted], accounts)).addCallback(results.append)
-        return cast("list[dict[str, Any]]", results[0])
+        return result_of(self.explainer.explain([wanted], accounts))
 
     def occurrence(self, **arguments: Any) -> dict[str, Any]:
         ((one,),) = (event["occurrences"] for event in self.explain(**arguments))

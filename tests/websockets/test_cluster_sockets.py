@@ -7,7 +7,7 @@ import pytest
 import pytest_twisted
 import treq
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, DeferredQueue
+from twisted.internet.defer import DeferredQueue
 from twisted.logger import LogLevel, capturedLogs
 from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
@@ -15,14 +15,9 @@ from twisted.web.http_headers import Headers
 from kazoo_bridge.interfaces import BusUnavailable, InvalidMessage, Queue, Topic
 from kazoo_bridge.kazoo import Event
 from kazoo_bridge.websockets.cluster_sockets import SocketQueryClient, SocketQueryResponder
+from tests.deferreds import result_of
 from tests.websockets import harness as live
 from tests.websockets.fakes import CHILD, PARENT, STRANGER, FakeBus, PartsHarness
-
-
-def result(awaitable: Any) -> Any:
-    results: list[Any] = []
-    Deferred.fromCoroutine(awaitable).addBoth(results.append)
-    return results[0]
 
 
 class QueryHarness(PartsHarness):
@@ -57,7 +52,7 @@ class TestResponder:
         its = QueryHarness()
         topics = {Topic("sysconf", "websockets.get"), Topic("sysconf", "websockets.close")}
         assert its.bus.queues[-1] == Queue(topics=frozenset(topics), acknowledge=False, federated=True)
-        result(its.responder.stop())
+        result_of(its.responder.stop())
         assert its.consumer.cancelled
 
     def test_it_lists_the_connected_sockets_of_the_account_and_of_the_requesting_one(self) -> None:
@@ -135,17 +130,17 @@ class TestClient:
             {"websocket_session_id": "2", "timestamp": 7},
         )
         bus, client = self.client([one], [two, one], None, [{}])
-        assert result(client.list(PARENT)) == [two, one]
+        assert result_of(client.list(PARENT)) == [two, one]
         body = {"Event-Category": "websockets", "Event-Name": "get_req", "Account-ID": PARENT}
         assert bus.requests == [("sysconf", "websockets.get", body)]
-        assert result(client.list(CHILD, PARENT)) == [two, one]
+        assert result_of(client.list(CHILD, PARENT)) == [two, one]
         asked = {**body, "Account-ID": CHILD, "Auth-Account-ID": PARENT}
         assert bus.requests[1:] == [("sysconf", "websockets.get", asked)]
 
     def test_one_socket(self) -> None:
         bus, client = self.client([], {"websocket_session_id": "1"})
-        assert result(client.get(PARENT, "1")) == {"websocket_session_id": "1"}
-        assert result(client.close(PARENT, "1")) == {"websocket_session_id": "1"}
+        assert result_of(client.get(PARENT, "1")) == {"websocket_session_id": "1"}
+        assert result_of(client.close(PARENT, "1")) == {"websocket_session_id": "1"}
         assert [(key, body["Event-Name"], body["Socket-ID"]) for _, key, body in bus.requests] == [
             ("websockets.get", "get_req", "1"),
             ("websockets.close", "close_req", "1"),
@@ -153,13 +148,14 @@ class TestClient:
 
     def test_a_socket_that_no_node_has(self) -> None:
         _, client = self.client([], [])
-        assert result(client.get(PARENT, "1")) is None
+        assert result_of(client.get(PARENT, "1")) is None
 
     def test_without_a_bus(self) -> None:
         bus, client = self.client()
         bus.unavailable = True
-        for failure in (result(client.list(PARENT)), result(client.close(PARENT, "1"))):
-            assert failure.check(BusUnavailable)
+        for asking in (client.list(PARENT), client.close(PARENT, "1")):
+            with pytest.raises(BusUnavailable):
+                result_of(asking)
 
 
 @pytest.mark.timeout(30)

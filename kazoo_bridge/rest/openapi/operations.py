@@ -39,9 +39,9 @@ _SCHEMES: Mapping[Access, Sequence[str]] = {
 class Operation:
     """One method on one path.
 
-    `id`, `tag` and `summary` name and describe it. `answers` are the successful responses by status.
-    `refusals` are the error statuses beyond those of every operation of its kind. `revised`: its document has
-    revisions, so that conditional requests are possible.
+    `id`, `tag` and `summary` name and describe it. `answers` are the successful responses by status, and
+    errors whose response is not the usual one. `refusals` are the error statuses beyond those of every
+    operation of its kind. `revised`: its document has revisions, so that conditional requests are possible.
     """
 
     method: str
@@ -69,8 +69,8 @@ class Operation:
                 *(REVISIONS if self.revised else ()),
                 REQUEST_ID,
             ],
-            "responses": {str(status): answer for status, answer in self.answers.items()}
-            | error_responses(sorted(self._error_statuses())),
+            "responses": error_responses(sorted(self._error_statuses()))
+            | {str(status): answer for status, answer in self.answers.items()},
         }
         return described | ({"requestBody": self.body} if self.body is not None else {})
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from copy import copy
 from types import SimpleNamespace
 from typing import Any, TypeVar
@@ -22,22 +22,12 @@ from kazoo_bridge.bus.amqp.wire import frame_writer
 from kazoo_bridge.bus.amqp.wire.errors import BrokerClosedChannel, Closed
 from kazoo_bridge.bus.amqp.wire.frame_reader import FrameReader, RawDelivery
 from kazoo_bridge.bus.amqp.wire.spec import amqp_0_9_1
+from tests.deferreds import result_of as result_of
 
 Key = tuple[str, str]
 T = TypeVar("T")
 
 SPEC = amqp_0_9_1()
-
-
-def result_of(awaitable: Deferred[T] | Coroutine[Any, Any, T]) -> T:
-    """Return what it has fired with, or raise what it has failed with."""
-    deferred = awaitable if isinstance(awaitable, Deferred) else Deferred.fromCoroutine(awaitable)
-    results: list[T | Failure] = []
-    deferred.addBoth(results.append)
-    assert results, "it has not fired"
-    if isinstance(results[0], Failure):
-        results[0].raiseException()
-    return results[0]
 
 
 def failure_of(deferred: Deferred[Any]) -> BaseException:

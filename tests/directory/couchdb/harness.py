@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import Any, TypeVar
+from typing import Any
 
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import Clock
@@ -15,20 +15,12 @@ from kazoo_bridge.interfaces import Principal, StorageUnavailable
 from kazoo_bridge.kazoo import Event
 from tests.couchdb.fake_couch import FakeCouch
 from tests.couchdb.kazoo_cluster import KazooCluster
-
-T = TypeVar("T")
+from tests.deferreds import result_of as result_of
 
 _now = SynchronousTestCase()
 
 #: The time at the beginning, in Unix seconds.
 NOW = 1_790_000_000.0
-
-
-def result_of(awaitable: Awaitable[T]) -> T:
-    """Return the result of what has one already."""
-    deferred: Any = awaitable if isinstance(awaitable, Deferred) else ensureDeferred(awaitable)  # type: ignore[arg-type]
-    result: T = _now.successResultOf(deferred)
-    return result
 
 
 def error_of(awaitable: Awaitable[Any]) -> str:
