@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import settings
 from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
 from zope.interface import provider
 
+import kazoo_bridge.plugins
 from tests.couchdb.server import CouchServer
 from tests.integration.rabbitmq import RabbitNode
 
@@ -110,3 +112,16 @@ def couchdb_server() -> Iterator[CouchServer]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def plugins_forgotten() -> Iterator[None]:
+    """What the test loads as plugins is forgotten afterwards."""
+    path, modules = list(kazoo_bridge.plugins.__path__), set(sys.modules)
+    yield
+    kazoo_bridge.plugins.__path__[:] = path
+    for name in set(sys.modules) - modules:
+        if name.startswith("kazoo_bridge.plugins."):
+            del sys.modules[name]
+            # A module that could not be imported is no attribute of its package.
+            vars(kazoo_bridge.plugins).pop(name.rpartition(".")[2], None)

@@ -9,6 +9,8 @@ from click.testing import CliRunner
 from kazoo_bridge.cli import main
 from tests.cli.harness import CliHarness
 
+pytestmark = pytest.mark.usefixtures("plugins_forgotten")
+
 EXAMPLE = Path(__file__).parents[2] / "etc" / "examples" / "queue_category.py"
 
 
