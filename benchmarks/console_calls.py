@@ -125,7 +125,7 @@ def serve(folder: str, calls: int, rate: int, pipe: Connection) -> None:
     from twisted.internet.task import LoopingCall
 
     from kazoo_bridge.config import Config, Http, Storage, Websockets
-    from kazoo_bridge.node.node import Node
+    from kazoo_bridge.node.assembly import build_node
 
     config = evolve(
         Config(),
@@ -133,7 +133,7 @@ def serve(folder: str, calls: int, rate: int, pipe: Connection) -> None:
         http=Http("tcp:0:interface=127.0.0.1"),
         websockets=evolve(Websockets(), endpoint="tcp:0:interface=127.0.0.1"),
     )
-    node = Node.from_config(reactor, config)
+    node = build_node(reactor, config)
     load = LoopingCall.withCount(CallLoad(node.bus, calls).step)
 
     async def start() -> None:

@@ -84,7 +84,7 @@ def serve(folder: str, amqp_uri: str, pipe: Connection) -> None:
     from twisted.internet.task import deferLater
 
     from kazoo_bridge.config import Amqp, Config, Http, Storage, Websockets
-    from kazoo_bridge.node.node import Node
+    from kazoo_bridge.node.assembly import build_node
 
     reactor: Any = installed_reactor
     config = evolve(
@@ -101,7 +101,7 @@ def serve(folder: str, amqp_uri: str, pipe: Connection) -> None:
             max_unauthenticated=0,
         ),
     )
-    node = Node.from_config(reactor, config)
+    node = build_node(reactor, config)
 
     def commands() -> None:
         if pipe.poll():

@@ -63,9 +63,9 @@ def test(context: CliContext, account: str, hook_id: str) -> None:
 
 async def _send(reactor: Any, config: Config, account_id: str, hook_id: str) -> dict[str, Any] | str:
     """Send the sample; return the attempt, or the reason why there is none."""
-    from kazoo_bridge.node.node import Node
+    from kazoo_bridge.node.assembly import build_node
 
-    node = Node.from_config(reactor, config)
+    node = build_node(reactor, config)
     try:
         await node.load()
         stored = await node.webhooks.hooks.get(account_id, hook_id)

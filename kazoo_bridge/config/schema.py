@@ -95,11 +95,16 @@ class Amqp:
     queue_max_age_s: int = _integer(3 * 86400, 0, 365 * 86400)
     zones: tuple[str, ...] = _checked((), check_amqp_zones, secret=True)
 
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the bus is inside the process."""
+        return self.uri.strip() == "embedded:"
+
     def errors(self) -> Iterator[str]:
         """Yield what is wrong with keys that are valid by themselves, one line each."""
         if not self.zones:
             return
-        if self.uri.strip() == "embedded:":
+        if self.is_embedded:
             yield "amqp.zones: the embedded bus has no other zones; set amqp.uri to the home zone's broker"
             return
         names = {uri.label: "amqp.uri" for uri in parse_uris(self.uri)}
@@ -342,6 +347,7 @@ class NodeSection:
         r"[A-Za-z0-9_.@-]{0,128}",
         "a name of at most 128 characters of A-Z, a-z, 0-9, '_', '-', '.' and '@', or nothing",
     )
+    processes: int = _integer(1, 1, 64)
 
 
 @frozen
@@ -384,3 +390,5 @@ class Config:
             and not self.couchdb.uri
         ):
             yield "couchdb.uri: expected a value, because webhooks.source is 'couchdb'"
+        if self.node.processes > 1 and self.amqp.is_embedded:
+            yield "node.processes: expected 1, because the bus of amqp.uri 'embedded:' is inside one process"

@@ -33,6 +33,7 @@ from kazoo_bridge.demo.switchboard import Switchboard
 from kazoo_bridge.demo.tenant_people import TenantPeople
 from kazoo_bridge.demo.tenants import Party, Tenant, make_tenants
 from kazoo_bridge.interfaces import StoredHook
+from kazoo_bridge.node.assembly import build_node
 from kazoo_bridge.node.node import Node
 from kazoo_bridge.node.signals import SignalHandler
 from kazoo_bridge.node.tap import NodeService
@@ -70,7 +71,7 @@ def _run(reactor: Any, config: Config, options: DemoOptions) -> None:
     signal_handler = SignalHandler(reactor)
     rng = random.Random(options.seed)
     tenants = make_tenants(rng, options.accounts)
-    node = Node.from_config(reactor, config, people=TenantPeople(tenants))
+    node = build_node(reactor, config, people=TenantPeople(tenants))
     service = NodeService(node, signal_handler.exit_with_error)
     demo = _DemoRunner(reactor, node, options, tenants, rng)
     signal_handler.install(service.force_shutdown)

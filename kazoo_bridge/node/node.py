@@ -1,41 +1,38 @@
-"""Assembles one node from its configuration, and starts and stops it. Only this module knows all packages."""
+"""One node: its parts, how they start, and how they stop."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from functools import partial
+from contextlib import AbstractContextManager
 from typing import Any, cast
 
 from attrs import define, field
+from prometheus_client import CollectorRegistry
 from twisted.application.service import IService
 from twisted.internet.defer import Deferred, maybeDeferred
 
 from kazoo_bridge.calls.service import CallService
 from kazoo_bridge.config import Config, ConfigError
 from kazoo_bridge.directory.base import BaseDirectory
-from kazoo_bridge.directory.factory import DirectorySources, build_directory
 from kazoo_bridge.interfaces import (
     IBus,
     ICalls,
     IDirectory,
     IEventCategory,
     INodes,
-    IPeople,
     IPivots,
     IWebhooks,
     IWebsockets,
     StorageUnavailable,
-    declared_exchanges,
 )
-from kazoo_bridge.node.account_manager import AccountManager, follow_deletion
+from kazoo_bridge.node.account_manager import AccountManager
 from kazoo_bridge.node.cluster import Cluster
 from kazoo_bridge.node.directory_watch import DirectoryWatch
 from kazoo_bridge.node.graceful_shutdown import ShutdownSequence
 from kazoo_bridge.node.metrics import NodeMetrics
-from kazoo_bridge.node.node_name import node_name
 from kazoo_bridge.node.node_status import StatusReader
-from kazoo_bridge.node.parts import AnyBus, make_bus, make_hook_source, make_retention, make_webhook_stores
+from kazoo_bridge.node.parts import AnyBus
+from kazoo_bridge.node.processes.workers import Workers
 from kazoo_bridge.node.reactor_lag import ReactorLag
 from kazoo_bridge.node.readiness import Readiness
 from kazoo_bridge.node.rest_server import RestServer
@@ -43,7 +40,6 @@ from kazoo_bridge.node.startup import StartupFailed, StoppedWhileStarting, open_
 from kazoo_bridge.node.storage_wait import StorageWait
 from kazoo_bridge.node.tls_certificates import TlsCertificates
 from kazoo_bridge.pivot.service import PivotService
-from kazoo_bridge.plugins.discovery import find_categories
 from kazoo_bridge.rest.resources.console import WebsocketLocation
 from kazoo_bridge.rest.routes import RestServices, build_resources
 from kazoo_bridge.rest.server.request_metrics import RequestMetrics
@@ -51,8 +47,6 @@ from kazoo_bridge.storage.accounts import AccountStore
 from kazoo_bridge.storage.change_feed import ALL, ChangeFeed
 from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.hook_source import HookSource
-from kazoo_bridge.storage.phone_numbers import NumberStore
-from kazoo_bridge.storage.pivots import PivotStore
 from kazoo_bridge.storage.retention import RetentionService
 from kazoo_bridge.storage.tokens import TokenStore
 from kazoo_bridge.webhooks.service import WebhookService
@@ -64,7 +58,8 @@ class Node:
     """The parts of one node. Call `start`, and `stop` even if that failed.
 
     `name` identifies the node in messages to other nodes and in answers of REST. `loading` makes a context in
-    which all hooks are read, at the start and whenever they are read again.
+    which all hooks are read, at the start and whenever they are read again. `is_worker`: it serves no clients
+    and only delivers webhooks. `workers` are further processes of the node.
     """
 
     reactor: Any
@@ -84,6 +79,8 @@ class Node:
     pivots: PivotService
     websockets: WebsocketService
     loading: Callable[[], AbstractContextManager[None]]
+    workers: Workers
+    is_worker: bool
     reactor_lag: ReactorLag = field(init=False)
     request_metrics: RequestMetrics = field(init=False, factory=RequestMetrics)
     metrics: NodeMetrics = field(init=False)
@@ -133,8 +130,9 @@ class Node:
             cast(IDirectory, self.directory),
             self.certificates,
             lambda: self.storage_wait.problem is not None,
-            self.metrics.read,
+            self.read_metrics,
             self.request_metrics,
+            self.workers.look if self.config.node.processes > 1 else None,
         )
         status = StatusReader(
             self.reactor,
@@ -150,76 +148,6 @@ class Node:
             self.webhooks,
             self.websockets,
             status,
-        )
-
-    @classmethod
-    def from_config(
-        cls,
-        reactor: Any,
-        config: Config,
-        loading: Callable[[], AbstractContextManager[None]] = nullcontext,
-        people: IPeople | None = None,
-    ) -> Node:
-        """Build the parts; nothing runs yet. Raises `ConfigError` when the configuration cannot be used.
-
-        `people` knows the people of local accounts; None: none are known.
-        """
-        made = make_bus(reactor, config)
-        bus = cast(IBus, made)
-        categories = find_categories(config.plugins.path)
-        for category in categories:
-            made.add_exchanges(declared_exchanges(category))
-        try:
-            database = Database(
-                reactor,
-                config.storage.uri,
-                backup_before_upgrade=config.storage.backup_before_upgrade,
-            )
-        except ValueError as error:
-            raise ConfigError([f"storage.uri: {error}"]) from None
-        name = node_name(config)
-        accounts, token_store = AccountStore(reactor, database), TokenStore(reactor, database)
-        directory = build_directory(
-            DirectorySources(reactor, config, accounts, token_store, NumberStore(database), people)
-        )
-        hook_source = make_hook_source(reactor, config, database, name)
-        pivot_store = PivotStore(reactor, database)
-        stores = make_webhook_stores(hook_source, database)
-        on_account_deleted = partial(follow_deletion, accounts, pivot_store)
-        webhooks = WebhookService.from_config(
-            reactor,
-            config,
-            bus,
-            directory,
-            stores,
-            categories,
-            name,
-            on_account_deleted,
-        )
-        pivots = PivotService.from_config(reactor, config, bus, pivot_store)
-        calls = CallService.from_config(
-            reactor, config, bus, webhooks.check_command_url, cast(IDirectory, directory)
-        )
-        return cls(
-            reactor=reactor,
-            config=config,
-            name=name,
-            bus=made,
-            categories=categories,
-            database=database,
-            change_feed=ChangeFeed(reactor, database),
-            retention=make_retention(reactor, config, database),
-            accounts=accounts,
-            tokens=token_store,
-            directory=directory,
-            hook_source=hook_source,
-            webhooks=webhooks,
-            calls=calls,
-            pivots=pivots,
-            websockets=WebsocketService.from_config(
-                reactor, config, bus, directory, categories, name, calls=calls, pivots=pivots
-            ),
-            loading=loading,
         )
 
     async def start(self) -> None:
@@ -241,8 +169,7 @@ class Node:
         self.retention.startService()
         self.directory.startService()
         try:
-            if not self.rest_server.is_listening:
-                await self._listen_http()
+            await self._listen_http()
             await self._listen_websockets()
         finally:
             if self._stopping:
@@ -251,13 +178,15 @@ class Node:
         self._require_not_stopping()
         IService(self.bus).startService()
         self.hook_source.startService()
-        self.calls.start()
-        self.pivots.start(self.websockets.pivot_clients)
-        self.websockets.start()
+        if not self.is_worker:
+            self.calls.start()
+            self.pivots.start(self.websockets.pivot_clients)
+            self.websockets.start()
         self.directory_watch.startService()
         self.cluster.responder.start()
         self.reactor_lag.startService()
         self._started = True
+        self.workers.start()
 
     def _require_not_stopping(self) -> None:
         if self._stopping:
@@ -273,9 +202,13 @@ class Node:
         await self.hook_source.load()
 
     async def _listen_http(self) -> None:
+        if self.is_worker or self.rest_server.is_listening:
+            return
         await self.rest_server.listen(build_resources(self.rest_services()))
 
     async def _listen_websockets(self) -> None:
+        if self.is_worker:
+            return
         await open_port(
             "websockets.endpoint",
             self.config.websockets.endpoint,
@@ -313,7 +246,7 @@ class Node:
             pivot_base_uri=self.config.pivot.base_uri,
             nodes=cast(INodes, self.cluster),
             websocket_location=location,
-            read_metrics=None if self.config.metrics.endpoint else self.metrics.read,
+            read_metrics=None if self.config.metrics.endpoint else self.read_metrics,
             readiness_problems=self.readiness_problems,
             degradations=self.degradations,
             has_system_wide_channels=self.config.calls.system_wide_channels,
@@ -347,7 +280,16 @@ class Node:
 
     def degradations(self) -> list[str]:
         """Return what does not work although the node is ready; see `Readiness`."""
-        return self.readiness.degradations()
+        return [*self.readiness.degradations(), *self.workers.problems()]
+
+    async def read_metrics(self) -> CollectorRegistry:
+        """Read the metrics of all processes of the node."""
+        return await self.workers.add_metrics(await self.metrics.read())
+
+    async def look(self) -> None:
+        """Read what other processes have written to the storage."""
+        if self._started:
+            await self.change_feed.look()
 
     def give_up_start(self) -> None:
         """Let `start` wait no more for the storage: it raises `CancelledError`."""
@@ -362,6 +304,7 @@ class Node:
         self._stopping = True
         self.storage_wait.stop()
         shutdown = ShutdownSequence(self.reactor, forced)
+        workers = Deferred.fromCoroutine(self.workers.stop(forced))
         await shutdown.run_step("pivot points: answer what waits", self.pivots.stop())
         await shutdown.run_step("websockets: stop consuming", self.websockets.stop())
         await shutdown.run_step("live calls: stop consuming", self.calls.stop())
@@ -380,6 +323,7 @@ class Node:
         if self.reactor_lag.running:
             self.reactor_lag.stopService()
         await shutdown.run_step("storage: close", self._close_database())
+        await shutdown.run_step("processes: drain", _wait_for(workers), bounded=True)
 
     async def _close_database(self) -> None:
         await maybeDeferred(self.database.close)
@@ -395,3 +339,7 @@ class Node:
 async def _stop_service(service: Any) -> None:
     if IService(service).running:
         await maybeDeferred(IService(service).stopService)
+
+
+async def _wait_for(result: Deferred[None]) -> None:
+    await result

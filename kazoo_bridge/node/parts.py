@@ -39,7 +39,7 @@ _RETENTION_INTERVAL = 60
 
 def is_embedded(config: Config) -> bool:
     """Return True if the bus of the configuration is inside the process of the node."""
-    return config.amqp.uri.strip() == "embedded:"
+    return config.amqp.is_embedded
 
 
 def make_bus(reactor: Any, config: Config) -> AnyBus:

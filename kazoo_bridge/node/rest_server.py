@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from attrs import define, field
@@ -25,7 +25,7 @@ class RestServer:
     """REST of one node. While `is_starting` returns True, all requests but monitoring's are answered 503.
 
     `node_name` is the node's name in responses, `directory` knows the clients. `read_metrics` returns the
-    metrics for `metrics.endpoint`, `request_metrics` counts the requests.
+    metrics for `metrics.endpoint`, `request_metrics` counts the requests. `on_written`: see `RequestContext`.
     """
 
     _reactor: Any
@@ -36,6 +36,7 @@ class RestServer:
     _is_starting: Callable[[], bool]
     _read_metrics: ReadMetrics
     _request_metrics: RequestMetrics
+    _on_written: Callable[[], Awaitable[None]] | None = None
     metrics_server: MetricsServer = field(init=False)
     _site: LimitedSite | None = field(init=False, default=None)
     _port: IListeningPort | None = field(init=False, default=None)
@@ -75,6 +76,7 @@ class RestServer:
             (*config.websockets.trusted_proxies, *config.pivot.kazoo_networks),
             self._is_starting,
             self._request_metrics,
+            self._on_written,
         )
         endpoint = config.http.endpoint
         self._port = await open_port(

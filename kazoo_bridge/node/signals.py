@@ -85,7 +85,7 @@ class SignalHandler:
         if sys.__stderr__ is not None:
             sys.__stderr__.write(f"kazoo_bridge: {reason}\n")
         self._exit_code = 1
-        self._stop()
+        self.stop()
 
     def _on_signal(self, number: int, on_forced: Callable[[], None]) -> None:
         name = signal.Signals(number).name
@@ -97,9 +97,10 @@ class SignalHandler:
             on_forced()
             return
         _log.info("{signal}: draining", signal=name)
-        self._stop()
+        self.stop()
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """Stop the reactor; later calls do nothing."""
         if not self._stopping:
             self._stopping = True
             self._reactor.stop()

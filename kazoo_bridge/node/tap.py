@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 from twisted.application.service import IService, MultiService
@@ -17,10 +18,14 @@ from twisted.python.usage import Options as UsageOptions
 from kazoo_bridge.config import Config, ConfigError, load
 from kazoo_bridge.log_escaping import escape_log_event
 from kazoo_bridge.node import descriptors
+from kazoo_bridge.node.assembly import build_node
 from kazoo_bridge.node.garbage_collection import exempt_loaded
 from kazoo_bridge.node.graceful_shutdown import ShutdownSequence
 from kazoo_bridge.node.log.node_log import LogOutput, open_log
 from kazoo_bridge.node.node import Node
+from kazoo_bridge.node.processes.command import WorkerCommand
+from kazoo_bridge.node.processes.worker import WorkerOrders
+from kazoo_bridge.node.processes.workers import Workers
 from kazoo_bridge.node.readiness import EMBEDDED
 from kazoo_bridge.node.reload import ConfigReloader
 from kazoo_bridge.node.signals import SignalHandler
@@ -35,7 +40,8 @@ class Options(UsageOptions):
     """Options of ``twistd kazoo_bridge``."""
 
     optParameters = [  # noqa: RUF012 - Twisted's form
-        ["config", "c", None, "The configuration file (TOML); without it the defaults"]
+        ["config", "c", None, "The configuration file (TOML); without it the defaults"],
+        ["worker", None, 0, "For the first process of a node alone: the number of this worker", int],
     ]
 
 
@@ -137,17 +143,19 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor  # not at the top: twistd installs the reactor before this call
 
     limit = descriptors.raise_limit()
+    number = cast(int, options["worker"])
 
     def read_config() -> Config:
         return descriptors.fit(load(cast("str | None", options["config"]), os.environ), limit)
 
     try:
         fitting = read_config()
-        node = Node.from_config(reactor, fitting, loading=exempt_loaded)
+        log = open_log(cast(IReactorTime, reactor), options.parent or {})
+        workers = _make_workers(reactor, fitting.node.processes, options, log)
+        node = build_node(reactor, fitting, exempt_loaded, workers=workers, worker=number)
     except ConfigError as error:
         sys.stderr.write("".join(f"{line}\n" for line in error.errors))
         raise SystemExit(1) from None
-    log = open_log(cast(IReactorTime, reactor), options.parent or {})
     log.configure(fitting.log)
     if log.observer is None:
         # Before twistd opens its own: observers are called in the order in which they were added.
@@ -167,11 +175,35 @@ def makeService(options: Options) -> IService:
 
     def reload() -> None:
         log.reopen()
+        workers.order("reload")
         reloader.reload()
 
     def log_status() -> None:
+        workers.order("status")
         logging = Deferred.fromCoroutine(status.log())
         logging.addErrback(lambda failure: _log.failure("the status cannot be logged", failure))
 
     signal_handler.install(service.force_shutdown, reload, log_status)
+    if number:
+        orders = WorkerOrders(
+            reactor,
+            node.readiness.bus_problem,
+            node.look,
+            node.metrics.read,
+            signal_handler.stop,
+            service.force_shutdown,
+            reload,
+            log_status,
+        )
+        orders.setServiceParent(service)
     return cast(IService, service)
+
+
+def _make_workers(reactor: Any, processes: int, options: Options, log: LogOutput) -> Workers:
+    """Return what runs the workers of the node, whose number of processes this is; a worker has none."""
+    if options["worker"]:
+        return Workers(reactor)
+    command = WorkerCommand.from_twistd(
+        options.parent or {}, cast("str | None", options["config"]), has_log_file=log.write is not None
+    )
+    return Workers(reactor, processes, partial(command.spawn, reactor), log.write or (lambda _lines: None))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from attrs import define, field
 from twisted.application.internet import TimerService
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, DeferredLock, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -55,8 +55,9 @@ class ChangeFeed(TimerService):
 
     def __init__(self, clock: IReactorTime, database: Database, interval: float = POLL_INTERVAL) -> None:
         """Poll nothing yet. `interval` is in seconds."""
-        super().__init__(interval, lambda: Deferred.fromCoroutine(self._poll()))
+        super().__init__(interval, lambda: Deferred.fromCoroutine(self.look()))
         self.clock = clock
+        self._polling = DeferredLock()
         self._database = database
         self._position: int | None = None
         self._subscriptions: list[_FeedSubscription] = []
@@ -70,6 +71,10 @@ class ChangeFeed(TimerService):
         """Start after the latest change, and return its number. Raises `StorageUnavailable`."""
         self._position = await self._database.read(change_log.position)
         return self._position
+
+    async def look(self) -> None:
+        """Read what is new, and return when the subscribers have processed it, or have failed to."""
+        await self._polling.run(lambda: Deferred.fromCoroutine(self._poll()))
 
     async def _poll(self) -> None:
         batch = await self._read()

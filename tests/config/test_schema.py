@@ -322,3 +322,15 @@ def test_each_zone_has_its_brokers(tmp_path: Path) -> None:
 )
 def test_wrong_zones(tmp_path: Path, keys: str, error: str) -> None:
     assert errors_of(tmp_path, f"[amqp]\n{keys}\n") == (error,)
+
+
+def test_several_processes_need_a_broker(tmp_path: Path) -> None:
+    path = tmp_path / "bridge.toml"
+    path.write_text("[node]\nprocesses = 2\n")
+    with pytest.raises(ConfigError) as error:
+        load(str(path), {})
+    assert list(error.value.errors) == [
+        "node.processes: expected 1, because the bus of amqp.uri 'embedded:' is inside one process"
+    ]
+    uri = {"KAZOO_BRIDGE__AMQP__URI": "amqp://broker"}
+    assert load(str(path), uri).node.processes == 2

@@ -21,7 +21,7 @@ from twisted.logger import capturedLogs
 from kazoo_bridge.config import Couchdb, Webhooks
 from kazoo_bridge.couchdb.names import WEBHOOKS, account_database, monthly_database
 from kazoo_bridge.interfaces import HookAuthor, IBus, RevisionConflict, StorageUnavailable
-from kazoo_bridge.node.node import Node
+from kazoo_bridge.node.assembly import build_node
 from kazoo_bridge.storage.couchdb_hooks.store import CouchHookStore
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from tests.couchdb.server import CouchServer
@@ -64,7 +64,7 @@ class Sides:
         )
         self.couchdb = couchdb
         self.receiver = Receiver()
-        self.node = Node.from_config(reactor, self.config)
+        self.node = build_node(reactor, self.config)
 
     async def start(self) -> None:
         """Start the node, which knows the account."""

@@ -13,7 +13,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import ensureDeferred
 
 from kazoo_bridge.config import Amqp, Config, Http, Storage, Websockets
-from kazoo_bridge.node.node import Node
+from kazoo_bridge.node.assembly import build_node
 from tests.integration.amqp_harness import until
 from tests.pivot.pivot_harness import FALLBACK, HANGUP, PivotHarness, answer
 from tests.websockets.harness import STRANGER, Harness
@@ -32,7 +32,7 @@ async def nodes(tmp_path: Path, vhost_uri: str) -> AsyncIterator[tuple[PivotHarn
         http=Http("tcp:0:interface=127.0.0.1"),
         websockets=Websockets("tcp:0:interface=127.0.0.1"),
     )
-    second = Harness(Node.from_config(reactor, config), first.tokens)
+    second = Harness(build_node(reactor, config), first.tokens)
     await second.node.start()
     clusters: list[Any] = [harness.node.pivots._cluster for harness in (first, second)]
     await until(lambda: all(cluster.others for cluster in clusters), "the nodes know each other")

@@ -10,6 +10,7 @@ from attrs import evolve
 from twisted.internet import reactor
 
 from kazoo_bridge.config import Config, Egress, Http, Storage, Webhooks, Websockets
+from kazoo_bridge.node.assembly import build_node
 from kazoo_bridge.node.node import Node
 
 _FREE_PORT = "tcp:0:interface=127.0.0.1"
@@ -28,4 +29,4 @@ def make_config(folder: Path) -> Config:
 
 
 def make_node(folder: Path, loading: Callable[[], AbstractContextManager[None]] = nullcontext) -> Node:
-    return Node.from_config(reactor, make_config(folder), loading)
+    return build_node(reactor, make_config(folder), loading)

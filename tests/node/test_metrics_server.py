@@ -11,6 +11,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
 from kazoo_bridge.config import Metrics
+from kazoo_bridge.node.assembly import build_node
 from kazoo_bridge.node.node import Node
 from kazoo_bridge.node.startup import StartupFailed
 from tests.node.harness import make_config
@@ -24,7 +25,7 @@ async def _get(host: str, path: str) -> Any:
 
 
 def _make_node(folder: Path, endpoint: str) -> Node:
-    return Node.from_config(reactor, evolve(make_config(folder), metrics=Metrics(endpoint)))
+    return build_node(reactor, evolve(make_config(folder), metrics=Metrics(endpoint)))
 
 
 @pytest_twisted.ensureDeferred

@@ -14,13 +14,13 @@ from attrs import evolve
 from twisted.internet import reactor as installed_reactor
 from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.protocol import ServerFactory
-from twisted.internet.task import Clock, deferLater
+from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs
 
-from kazoo_bridge.config import Config, ConfigError, Http, Storage, Websockets
+from kazoo_bridge.config import Http, Storage, Websockets
 from kazoo_bridge.directory.base import BaseDirectory
-from kazoo_bridge.interfaces import Queue, StorageUnavailable, Topic
-from kazoo_bridge.node import node as node_module
+from kazoo_bridge.interfaces import StorageUnavailable
+from kazoo_bridge.node.assembly import build_node
 from kazoo_bridge.node.node import Node
 from kazoo_bridge.node.readiness import EMBEDDED
 from kazoo_bridge.node.startup import StartupFailed, StoppedWhileStarting
@@ -34,29 +34,6 @@ reactor: Any = installed_reactor
 pytestmark = pytest.mark.timeout(30)
 
 ACCOUNT, CHILD = "a" * 32, "b" * 32
-
-
-def test_a_storage_uri_that_cannot_be_used_is_a_configuration_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(reactor: object, uri: str, **_: object) -> None:
-        raise ValueError(f"no driver for {uri}")
-
-    monkeypatch.setattr(node_module, "Database", refuse)
-    with pytest.raises(ConfigError) as error:
-        Node.from_config(Clock(), Config())
-    assert list(error.value.errors) == ["storage.uri: no driver for sqlite:///kazoo-bridge.sqlite3"]
-
-
-def test_the_bus_has_the_exchanges_of_the_categories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Category:
-        name, hooks, exchanges = "agent", (), {"acdc": "topic"}
-
-    monkeypatch.setattr(node_module, "find_categories", lambda _path: [Category()])
-    bound: list[object] = []
-    consumer = make_node(tmp_path).bus.consume(Queue(), lambda _event: None)
-    for exchange in ("acdc", "nowhere"):
-        consumer.bind(Topic(exchange, "agent.*")).addBoth(bound.append)
-    assert bound[0] is None
-    assert "there is no exchange 'nowhere'" in str(bound[1])
 
 
 @pytest_twisted.ensureDeferred
@@ -127,7 +104,7 @@ async def test_a_socket_that_systemd_does_not_pass_fails_the_start(tmp_path: Pat
         ("http.endpoint", evolve(config, http=Http(endpoint))),
         ("websockets.endpoint", evolve(config, websockets=Websockets(endpoint))),
     ):
-        node = Node.from_config(reactor, changed)
+        node = build_node(reactor, changed)
         try:
             with pytest.raises(StartupFailed, match=f"^{key}: cannot listen on {endpoint}: systemd has not"):
                 await node.start()
@@ -144,7 +121,7 @@ async def test_a_port_in_use_fails_the_start_with_the_name_of_its_key(tmp_path: 
         ("http.endpoint", evolve(config, http=Http(taken))),
         ("websockets.endpoint", evolve(config, websockets=Websockets(taken))),
     ):
-        other = Node.from_config(reactor, changed)
+        other = build_node(reactor, changed)
         try:
             with pytest.raises(StartupFailed, match=f"^{key}: cannot listen on {taken}: "):
                 await other.start()
@@ -155,7 +132,7 @@ async def test_a_port_in_use_fails_the_start_with_the_name_of_its_key(tmp_path: 
 @pytest_twisted.ensureDeferred
 async def test_an_unavailable_storage_fails_the_start(tmp_path: Path) -> None:
     config = evolve(make_config(tmp_path), storage=Storage(f"sqlite:///{tmp_path}/no/such/folder/x.sqlite3"))
-    node = Node.from_config(reactor, config)
+    node = build_node(reactor, config)
     try:
         with pytest.raises(StartupFailed, match=r"^storage\.uri: "):
             await node.start()

@@ -17,6 +17,7 @@ from twisted.web.http_headers import Headers
 from kazoo_bridge.config import Config, Http, Websockets
 from kazoo_bridge.interfaces import IBus, Queue, Topic
 from kazoo_bridge.kazoo import Event
+from kazoo_bridge.node.assembly import build_node
 from kazoo_bridge.node.node import Node
 
 ACCOUNT, CHILD, STRANGER = "a" * 32, "b" * 32, "c" * 32
@@ -107,7 +108,7 @@ class RestHarness:
 async def running_node(config: Config) -> AsyncIterator[RestHarness]:
     """A node on loopback with the accounts `ACCOUNT`, its child `CHILD`, and `STRANGER`, and a token of
     `ACCOUNT`."""
-    node = Node.from_config(
+    node = build_node(
         reactor, evolve(config, websockets=evolve(Websockets(), endpoint="tcp:0:interface=127.0.0.1"))
     )
     await node.start()

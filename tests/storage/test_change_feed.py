@@ -64,6 +64,20 @@ class ChangeFeedSuite:
         assert received[1] == ("hook", frozenset([last.id]))
         await feed.stopService()
 
+    @pytest_twisted.ensureDeferred
+    async def test_a_look_finds_what_is_new_at_once(
+        self, hook_store: HookStore, clock: Clock, database: Database
+    ) -> None:
+        received: Changes = []
+        feed = ChangeFeed(clock, database)
+        feed.subscribe(lambda kind, subjects: received.append((kind, subjects)))
+        await feed.mark()
+        feed.startService()
+        hook = await hook_store.create(A, {})
+        await feed.look()
+        assert received == [("hook", frozenset([hook.id]))]
+        await feed.stopService()
+
 
 class TestChangeFeed(ChangeFeedSuite):
     """On SQLite."""

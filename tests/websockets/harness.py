@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from kazoo_bridge.config import Amqp, Calls, Config, Http, Storage, Websockets
+from kazoo_bridge.node.assembly import build_node
 from kazoo_bridge.node.node import Node
 from kazoo_bridge.websockets.service import WebsocketService
 from kazoo_bridge.websockets.sessions.session import Session
@@ -45,7 +46,7 @@ class Harness:
             calls=Calls(query_timeout_ms=200),
             websockets=evolve(Websockets(), **{"endpoint": "tcp:0:interface=127.0.0.1", **settings}),
         )
-        harness = cls(Node.from_config(reactor, config))
+        harness = cls(build_node(reactor, config))
         await harness.node.start()
         accounts = harness.node.accounts
         await accounts.create(TOP, superadmin=True)

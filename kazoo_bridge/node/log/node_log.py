@@ -104,11 +104,13 @@ def make_level_filter(settings: Log) -> LogLevelFilterPredicate:
 class LogOutput:
     """The log of a process. `observer` is the node's; None if twistd got another one (``--logger``).
 
-    `reopen` opens the log file anew, for tools that move it away.
+    `reopen` opens the log file again, for tools that move it away. `write` writes lines to it; None: there is
+    no file.
     """
 
     observer: NodeLog | None
     reopen: Callable[[], None] = field(default=lambda: None)
+    write: Callable[[bytes], None] | None = None
 
     def configure(self, settings: Log) -> None:
         """Use these settings from now on."""
@@ -134,7 +136,7 @@ def open_log(clock: IReactorTime, twistd: Mapping[str, Any]) -> LogOutput:
     if name == "-" or (not name and twistd.get("nodaemon", True)):
         return LogOutput(NodeLog(clock, _writer(sys.stdout)))
     file = LogFile.fromFullPath(name or "twistd.log")
-    return LogOutput(NodeLog(clock, _writer(file)), partial(_reopen, file))
+    return LogOutput(NodeLog(clock, _writer(file)), partial(_reopen, file), partial(_write, file))
 
 
 def _reopen(file: LogFile) -> None:
@@ -148,6 +150,11 @@ def _reopen(file: LogFile) -> None:
         )
     else:
         file.reopen()
+
+
+def _write(file: LogFile, lines: bytes) -> None:
+    file.write(lines)
+    file.flush()
 
 
 def _writer(file: Any) -> Callable[[str], None]:

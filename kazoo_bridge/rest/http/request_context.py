@@ -81,7 +81,8 @@ class RequestContext:
     `node` is the name of this node in responses, and `clock` gives their timestamps. `on_authenticated` is
     called with each token that is tried, and the id of its account, or None if the token is not valid.
     `max_page_bytes`: see `Paginator`. `on_charged` is called with an account's id and what `charge` charges,
-    `on_excess` when `note_excess` is.
+    `on_excess` when `note_excess` is. A request that may have written something is answered once `on_written`
+    has returned.
 
     Until the client is authenticated, only bodies within the limits `ANONYMOUS` are parsed.
     """
@@ -93,6 +94,7 @@ class RequestContext:
     max_page_bytes: int = DEFAULT_MAX_PAGE_BYTES
     _on_charged: Callable[[str, int], None] = lambda _account_id, _cost: None
     _on_excess: Callable[[], None] = lambda: None
+    _on_written: Callable[[], Awaitable[None]] | None = None
     request_id: str = field(init=False)
     started_at: float = field(init=False)
     token: str | None = field(init=False, default=None, repr=False)
@@ -116,6 +118,11 @@ class RequestContext:
     def parse_query(self) -> None:
         """Parse the query of the request's URI into `query`; raises a parse error."""
         self.query = Query.parse(self.request.uri)
+
+    async def when_written(self) -> None:
+        """Wait until other processes know what the request may have written."""
+        if self._on_written is not None and self._has_body:
+            await self._on_written()
 
     @property
     def envelope(self) -> Mapping[str, Any]:
@@ -340,7 +347,9 @@ async def handle_request(
 ) -> bytes:
     """Run `handler`; returns the body of its response, or of the error that it raises."""
     try:
-        return context.write(await handler(context))
+        response = await handler(context)
+        await context.when_written()
+        return context.write(response)
     except CancelledError:
         raise  # the client has disconnected
     except Exception as error:

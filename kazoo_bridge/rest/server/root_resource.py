@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import cast
 from urllib.parse import unquote_to_bytes
@@ -48,6 +48,7 @@ class RootResource(Resource):
     `app` has the routes, `node` is the node's name in responses, `directory` knows the clients, `limiter`
     limits requests, and `clock` gives the timestamps of responses. `max_page_bytes`: see
     `Paginator`. While `is_starting` returns True, all requests but those of monitoring are answered with 503.
+    `on_written`: see `RequestContext`.
     """
 
     isLeaf = True
@@ -61,6 +62,7 @@ class RootResource(Resource):
         clock: IReactorTime,
         max_page_bytes: int,
         is_starting: Callable[[], bool] = lambda: False,
+        on_written: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         super().__init__()
         self._routes = app.url_map.bind("localhost")
@@ -71,6 +73,7 @@ class RootResource(Resource):
         self._clock = clock
         self._max_page_bytes = max_page_bytes
         self._is_starting = is_starting
+        self._on_written = on_written
 
     def render(self, request: LimitedRequest) -> bytes | int:
         """Answer the request, or route it."""
@@ -82,6 +85,7 @@ class RootResource(Resource):
             self._max_page_bytes,
             self._limiter.charge,
             partial(self._note_excess, request),
+            self._on_written,
         )
         with log_fields(request_id=context.request_id):
             return self._render(request, context)

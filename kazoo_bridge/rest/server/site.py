@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from ipaddress import ip_network
 from typing import Any
@@ -52,13 +52,14 @@ def make_site(
     trusted_proxies: Iterable[str] = (),
     is_starting: Callable[[], bool] = lambda: False,
     metrics: RequestMetrics | None = None,
+    on_written: Callable[[], Awaitable[None]] | None = None,
 ) -> LimitedSite:
     """Return a site that serves `resources`, and answers every other path and method with KAZOO's errors.
 
     `node` is the node's name in responses, `directory` knows the clients, `http` has the limits.
     `trusted_proxies` are networks whose connections are those of many clients, or of many calls. While
     `is_starting` returns True, all requests but those of monitoring are answered with 503. `metrics` counts
-    the requests.
+    the requests. `on_written`: see `RequestContext`.
     """
     app = make_app(resources)
 
@@ -73,7 +74,7 @@ def make_site(
         ChannelLimits.from_config(reactor, http),
         ConnectionBudget.from_config(reactor, http, [ip_network(network) for network in trusted_proxies]),
         metrics or RequestMetrics(),
-        RootResource(app, node, directory, limiter, reactor, http.max_page_bytes, is_starting),
+        RootResource(app, node, directory, limiter, reactor, http.max_page_bytes, is_starting, on_written),
         requestFactory=LimitedRequest,
         reactor=reactor,
         timeout=http.idle_timeout_s,

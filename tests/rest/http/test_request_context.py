@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import pytest_twisted
-from twisted.internet.defer import fail
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 from twisted.web.test.requesthelper import DummyRequest
@@ -71,6 +71,7 @@ def make_context(
     body: bytes = b"",
     headers: dict[bytes, bytes] | None = None,
     on_authenticated: Callable[[str, str | None], None] = lambda _token, _account_id: None,
+    on_written: Callable[[], Awaitable[None]] | None = None,
 ) -> RequestContext:
     request: Any = DummyRequest([])
     request.method, request.uri, request.path = method, uri, uri.partition(b"?")[0]
@@ -79,7 +80,7 @@ def make_context(
         request.requestHeaders.addRawHeader(name, value)
     clock = Clock()
     clock.advance(1_700_000_000)
-    context = RequestContext(request, "node", clock, on_authenticated)
+    context = RequestContext(request, "node", clock, on_authenticated, on_written=on_written)
     context.parse_query()
     return context
 
@@ -144,6 +145,23 @@ async def test_a_successful_response_has_kazoos_envelope() -> None:
         "status": "success",
         "timestamp": "2023-11-14T22:13:20Z",
     }
+
+
+@pytest.mark.parametrize(("method", "waits"), [(b"GET", False), (b"PUT", True), (b"DELETE", True)])
+def test_a_request_that_may_write_is_answered_once_other_processes_know_it(
+    method: bytes, waits: bool
+) -> None:
+    known: Deferred[None] = Deferred()
+
+    async def when_known() -> None:
+        await known
+
+    answers: list[Any] = []
+    context = make_context(method, on_written=when_known)
+    Deferred.fromCoroutine(answer(context, hello)).addCallback(answers.append)
+    assert bool(answers) is not waits
+    known.callback(None)
+    assert answers[0]["data"] == "hello"
 
 
 @pytest_twisted.ensureDeferred

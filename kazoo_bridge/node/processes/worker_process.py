@@ -1,0 +1,101 @@
+"""One run of a worker, as the first process of its node sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.protocol import ProcessProtocol
+from twisted.python.failure import Failure
+
+from kazoo_bridge.node.processes.link import MESSAGES, Message, ProcessLink
+
+#: Bytes of a line of the worker's log, beyond which it is passed on in pieces.
+_MAX_LINE_BYTES = 65536
+
+
+class WorkerProcess(ProcessProtocol):
+    """Passes orders, answers, signs of life and the worker's log on.
+
+    `on_log` receives whole lines of what the worker prints, if it does not print where this process does.
+    `on_ended` is called with the failure that says how the process ended.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        on_log: Callable[[bytes], None],
+        on_ended: Callable[[Failure], None],
+    ) -> None:
+        self._clock = clock
+        self._on_log = on_log
+        self._on_ended = on_ended
+        self._link = ProcessLink(self._on_message)
+        self._ids = count()
+        self._waiting: dict[int, Deferred[Message | None]] = {}
+        self._printed: dict[int, bytes] = {}
+        self.last_sign = clock.seconds()
+        #: Why the worker consumes no events; None: it does.
+        self.problem: str | None = "it is still starting"
+        self.ended: Deferred[None] = Deferred()
+
+    def connectionMade(self) -> None:
+        """Open the link."""
+        self._link.makeConnection(self.transport)
+
+    def childDataReceived(self, childFD: int, data: bytes) -> None:
+        """Read a part of a message, or of the log."""
+        if childFD == MESSAGES:
+            self._link.dataReceived(data)
+            return
+        lines, newline, rest = (self._printed.get(childFD, b"") + data).rpartition(b"\n")
+        if len(rest) > _MAX_LINE_BYTES:
+            lines, newline, rest = lines + newline + rest, b"\n", b""
+        self._printed[childFD] = rest
+        if newline:
+            self._on_log(lines + newline)
+
+    def processEnded(self, reason: Failure) -> None:
+        """Let nothing wait for this process."""
+        for rest in filter(None, self._printed.values()):
+            self._on_log(rest + b"\n")
+        self._link.connectionLost(reason)
+        waiting, self._waiting = self._waiting, {}
+        for answer in waiting.values():
+            answer.callback(None)
+        self._on_ended(reason)
+        self.ended.callback(None)
+
+    def order(self, what: str) -> None:
+        """Send an order that has no answer."""
+        self._link.send({"do": what})
+
+    def ask(self, what: str, timeout: float) -> Deferred[Message | None]:
+        """Send an order; the result is its answer, None if there is none within `timeout` seconds."""
+        number = next(self._ids)
+        answer: Deferred[Message | None] = Deferred()
+        self._waiting[number] = answer
+        timer = self._clock.callLater(timeout, self._answer, number, None)
+
+        def done(result: Any) -> Any:
+            if timer.active():
+                timer.cancel()
+            return result
+
+        self._link.send({"do": what, "id": number})
+        return answer.addBoth(done)
+
+    def _on_message(self, message: Message) -> None:
+        self.last_sign = self._clock.seconds()
+        if "id" in message:
+            self._answer(message["id"], message)
+        else:
+            self.problem = message["problem"]
+
+    def _answer(self, number: int, answer: Message | None) -> None:
+        waiting = self._waiting.pop(number, None)
+        if waiting is not None:
+            waiting.callback(answer)

@@ -1,0 +1,172 @@
+"""The workers of a node: its first process starts them, and starts them again when they end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+from attrs import define, field
+from prometheus_client import CollectorRegistry
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.error import ProcessExitedAlready
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from kazoo_bridge.node.processes.combined_metrics import combine, export
+from kazoo_bridge.node.processes.worker_process import WorkerProcess
+
+_log = Logger()
+
+#: Seconds until a worker that has ended is started again: the first time, and at most.
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+
+#: Seconds after which a worker has started well: when it ends later, the next start is soon.
+SETTLED_AFTER = 60.0
+
+#: Seconds without a sign of life until a worker is killed, and between two looks for them.
+SILENCE_LIMIT, WATCH_INTERVAL = 60.0, 5.0
+
+#: Seconds that workers have to answer.
+ANSWER_TIMEOUT = 1.0
+
+#: Seconds that workers have to drain, more than a node needs; and after a forced stop.
+STOP_TIMEOUT, FORCED_STOP_TIMEOUT = 50.0, 3.0
+
+
+@define(eq=False)
+class _Place:
+    """The place of one worker: the process that runs, or the call that starts the next one."""
+
+    process: WorkerProcess | None = None
+    started_at: float = 0
+    pause: float = FIRST_PAUSE
+    timer: IDelayedCall | None = None
+
+
+@define(eq=False)
+class Workers:
+    """Workers with the numbers from 2 to `processes`; none for a node of one process.
+
+    `spawn` starts the worker with a number. `write_log` writes what workers print.
+    """
+
+    _clock: IReactorTime
+    processes: int = 1
+    _spawn: Callable[[int, WorkerProcess], None] = lambda _number, _worker: None
+    _write_log: Callable[[bytes], None] = lambda _lines: None
+    _places: dict[int, _Place] = field(init=False, factory=dict)
+    _watch: LoopingCall = field(init=False)
+    _stopping: bool = field(init=False, default=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._watch = LoopingCall(self._kill_silent)
+        self._watch.clock = self._clock
+
+    def start(self) -> None:
+        """Start all workers."""
+        if self.processes == 1 or self._stopping:
+            return
+        for number in range(2, self.processes + 1):
+            self._places[number] = _Place()
+            self._start(number)
+        watching = self._watch.start(WATCH_INTERVAL, now=False)
+        watching.addErrback(lambda failure: _log.failure("workers are not watched", failure))
+
+    async def stop(self, forced: Deferred[None]) -> None:
+        """Let all workers drain, and wait until they have ended; `forced` shortens the waiting."""
+        self._stopping = True
+        if self._watch.running:
+            self._watch.stop()
+        for place in self._places.values():
+            if place.timer is not None and place.timer.active():
+                place.timer.cancel()
+        running = dict(self._running())
+        for worker in running.values():
+            worker.order("stop")
+        killing = self._clock.callLater(STOP_TIMEOUT, self._kill, running) if running else None
+
+        def hurry(_: None) -> None:
+            for worker in running.values():
+                worker.order("force")
+            if killing is not None and killing.active():
+                killing.reset(FORCED_STOP_TIMEOUT)
+
+        forced.addCallback(hurry)
+        await gatherResults([worker.ended for worker in running.values()])
+        if killing is not None and killing.active():
+            killing.cancel()
+
+    def order(self, what: str) -> None:
+        """Send ``reload`` or ``status`` to all workers."""
+        for _, worker in self._running():
+            worker.order(what)
+
+    def problems(self) -> list[str]:
+        """Return what is wrong with each worker, as ``process 2: …``."""
+        return [
+            f"process {number}: {reason}"
+            for number, place in self._places.items()
+            if (reason := "it has ended" if place.process is None else place.process.problem)
+        ]
+
+    async def look(self) -> None:
+        """Let all workers read what this process has written to the storage, and wait for it in bounds."""
+        await self._ask_all("look")
+
+    async def add_metrics(self, own: CollectorRegistry) -> CollectorRegistry:
+        """Return this process' metrics with those of the workers, or only its own for a node of one process.
+
+        The metrics of a worker that does not answer in time are left out.
+        """
+        if self.processes == 1:
+            return own
+        answers = await self._ask_all("metrics")
+        exported = {number: answer["metrics"] for number, answer in answers.items()}
+        return combine({1: export(own), **exported})
+
+    async def _ask_all(self, what: str) -> dict[int, Any]:
+        running = dict(self._running())
+        answers = await gatherResults([worker.ask(what, ANSWER_TIMEOUT) for worker in running.values()])
+        return {number: one for number, one in zip(running, answers, strict=True) if one is not None}
+
+    def _running(self) -> Iterable[tuple[int, WorkerProcess]]:
+        return (
+            (number, place.process) for number, place in self._places.items() if place.process is not None
+        )
+
+    def _start(self, number: int) -> None:
+        place = self._places[number]
+        place.process = WorkerProcess(self._clock, self._write_log, partial(self._on_ended, number))
+        place.started_at = self._clock.seconds()
+        self._spawn(number, place.process)
+
+    def _on_ended(self, number: int, reason: Failure) -> None:
+        place = self._places[number]
+        settled = self._clock.seconds() - place.started_at >= SETTLED_AFTER
+        place.process = None
+        if self._stopping:
+            return
+        pause = place.pause = FIRST_PAUSE if settled else place.pause
+        _log.error(
+            "process {number} of this node has ended ({reason}), next start in {pause} s",
+            number=number,
+            reason=reason.getErrorMessage(),
+            pause=pause,
+        )
+        place.timer = self._clock.callLater(pause, self._start, number)
+        place.pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _kill_silent(self) -> None:
+        silent_since = self._clock.seconds() - SILENCE_LIMIT
+        self._kill({number: one for number, one in self._running() if one.last_sign < silent_since})
+
+    def _kill(self, workers: dict[int, WorkerProcess]) -> None:
+        for number, worker in workers.items():
+            try:
+                worker.transport.signalProcess("KILL")  # type: ignore[union-attr]
+            except ProcessExitedAlready:
+                continue
+            _log.error("process {number} of this node hangs and is killed", number=number)
