@@ -117,7 +117,11 @@ class CliContext:
             raise click.ClickException(f"storage.uri: {error}") from None
 
     def _announce_new(self, engine: Engine) -> None:
-        """Say that a database will be created which no configuration names; on a terminal, ask."""
+        """Say that a database will be created which no configuration names; on a terminal, ask.
+
+        Elsewhere, raise `click.ClickException` if there is a configuration in a usual place: a script that
+        forgets to name it would change a database that no node uses, and succeed.
+        """
         if self.may_create or self.config_path is not None or STORAGE_VARIABLE in os.environ:
             return
         if _may_exist(engine):
@@ -129,6 +133,8 @@ class CliContext:
         if sys.stdin.isatty():
             click.confirm(f"{note}. Create it?", abort=True, err=True)
             self.may_create = True
+        elif found is not None:
+            raise click.ClickException(f"{note}; with --yes it is created")
         else:
             click.echo(f"warning: {note}", err=True)
 
