@@ -70,9 +70,9 @@ class CliContext:
 
         Raises `click.ClickException` also for a database that an upgrade is due for.
         """
-        engine = self._open_engine()
+        engine = self.open_engine()
         try:
-            if not _may_exist(engine):
+            if not may_exist(engine):
                 return None
             if not migrate.is_current(engine):
                 if not migrate.versions(engine)[0]:
@@ -99,7 +99,7 @@ class CliContext:
 
         Raises `click.ClickException` if it cannot be used.
         """
-        engine = self._open_engine()
+        engine = self.open_engine()
         self._announce_new(engine)
         try:
             try:
@@ -110,7 +110,8 @@ class CliContext:
         finally:
             engine.dispose()
 
-    def _open_engine(self) -> Engine:
+    def open_engine(self) -> Engine:
+        """Open the storage without reading or changing it; raises `click.ClickException` for a wrong URI."""
         try:
             return open_engine(self.config().storage.uri)
         except ValueError as error:
@@ -124,7 +125,7 @@ class CliContext:
         """
         if self.may_create or self.config_path is not None or STORAGE_VARIABLE in os.environ:
             return
-        if _may_exist(engine):
+        if may_exist(engine):
             return
         path = engine.url.database
         found = next((place for place in USUAL_PLACES if Path(place).exists()), None)
@@ -139,7 +140,7 @@ class CliContext:
             click.echo(f"warning: {note}", err=True)
 
 
-def _may_exist(engine: Engine) -> bool:
+def may_exist(engine: Engine) -> bool:
     """Return False if the database is an SQLite file that does not exist."""
     is_file = engine.dialect.name == "sqlite" and "uri" not in engine.url.query
     return not is_file or Path(engine.url.database or "").exists()

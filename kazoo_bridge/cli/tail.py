@@ -98,7 +98,7 @@ def describe(event: Mapping[str, Any], now: float) -> str:
     "--account",
     metavar="ID",
     callback=check_account_id,
-    help="Only events of this account; without it, of all. An embedded bus needs it.",
+    help="Only events of this account; without it, those of all accounts. An embedded bus needs it.",
 )
 @click.option("--count", type=click.IntRange(1), help="End after so many events.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line, like websockets.")
