@@ -5,6 +5,7 @@ VENV ?= .venv
 BIN ?= $(VENV)/bin
 BENCHMARKS ?= webhooks,latency,growth,fanout,amqp_consume,websocket_fanout,console_calls
 comma := ,
+PARALLEL = --jobs=5 --keep-going --output-sync=target
 APT = DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends
 
 .PHONY: help demo test venv system-packages lint types imports docs tests packaging \
@@ -33,7 +34,7 @@ demo: $(VENV)/.installed
 
 test: system-packages $(VENV)/.installed-dev
 	@echo "all checks and seven parts of the tests run, five at a time; this takes minutes"
-	$(MAKE) --jobs=5 --keep-going --output-sync=target $(TEST_PARTS) lint types imports docs packaging changelog-check
+	$(MAKE) $(PARALLEL) $(TEST_PARTS) lint types imports docs packaging changelog-check
 
 # pip is installed last: an environment without it is incomplete, and is completed here.
 $(VENV)/bin/pip:
@@ -103,7 +104,7 @@ TEST_PARTS = integration-tests traffic-tests rest-tests browser-tests fault-test
 
 tests:
 	@echo "seven parts of the tests run, five at a time; this takes minutes"
-	$(MAKE) --jobs=5 --keep-going --output-sync=target $(TEST_PARTS)
+	$(MAKE) $(PARALLEL) $(TEST_PARTS)
 
 FAULT_TESTS = $(wildcard tests/integration/test_faults_*.py) tests/integration/test_isolation.py
 CONTRACT_TESTS = tests/integration/test_openapi.py tests/integration/test_storage_postgresql.py
@@ -160,7 +161,7 @@ deb-test: deb
 	tools/debian_package_check.sh build/deb/kazoo-bridge_*.deb "$(CURDIR)/build/deb-test"
 
 $(VENV)/.installed-release: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --editable '.[release]' --config-settings editable_mode=compat
+	$(EDITABLE) '.[release]'
 	touch $@
 
 # The bill of materials lists what pip installs with the wheel, into an environment without anything else.

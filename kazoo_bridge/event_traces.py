@@ -65,15 +65,18 @@ class EventTraces:
             )
         )
 
-    def find(self, ids: Collection[str], limit: int) -> list[EventTrace]:
-        """Return the newest `limit` events with one of these ids, of any kind, the oldest first."""
+    def find(self, ids: Collection[str], limit: int | None = None) -> list[EventTrace]:
+        """Return the newest `limit` events with one of these ids, of any kind, the oldest first.
+
+        None: all that are kept.
+        """
         wanted = frozenset(ids) - {""}
         found = [
             EventTrace._make(entry)
             for entry in self._entries
             if entry[3] in wanted or entry[4] in wanted or entry[5] in wanted
         ]
-        return found[-limit:]
+        return found if limit is None else found[-limit:]
 
     @property
     def oldest(self) -> float | None:

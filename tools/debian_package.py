@@ -89,7 +89,7 @@ def _install_environment(wheels: Path, environment: Path) -> None:
     search = "from kazoo_bridge.plugins.discovery import find_categories; assert find_categories('')"
     _run(str(python), "-c", search, environ=environ)
     for cache in environment.rglob("dropin.cache"):
-        # Later than the modules that it describes, in whole seconds as in an archive, else it is made anew.
+        # Twisted writes a cache again unless it is later than its modules; archives have whole seconds.
         later = cache.stat().st_mtime + 10
         os.utime(cache, (later, later))
 

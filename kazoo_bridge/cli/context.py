@@ -70,9 +70,9 @@ class CliContext:
 
         Raises `click.ClickException` also for a database that an upgrade is due for.
         """
-        engine = self._open_engine()
+        engine = self.open_engine()
         try:
-            if not _may_exist(engine):
+            if not may_exist(engine):
                 return None
             if not migrate.is_current(engine):
                 if not migrate.versions(engine)[0]:
@@ -99,7 +99,7 @@ class CliContext:
 
         Raises `click.ClickException` if it cannot be used.
         """
-        engine = self._open_engine()
+        engine = self.open_engine()
         self._announce_new(engine)
         try:
             try:
@@ -110,17 +110,22 @@ class CliContext:
         finally:
             engine.dispose()
 
-    def _open_engine(self) -> Engine:
+    def open_engine(self) -> Engine:
+        """Open the storage without reading or changing it; raises `click.ClickException` for a wrong URI."""
         try:
             return open_engine(self.config().storage.uri)
         except ValueError as error:
             raise click.ClickException(f"storage.uri: {error}") from None
 
     def _announce_new(self, engine: Engine) -> None:
-        """Say that a database will be created which no configuration names; on a terminal, ask."""
+        """Say that a database will be created which no configuration names; on a terminal, ask.
+
+        Elsewhere, raise `click.ClickException` if there is a configuration in a usual place: a script that
+        forgets to name it would change a database that no node uses, and succeed.
+        """
         if self.may_create or self.config_path is not None or STORAGE_VARIABLE in os.environ:
             return
-        if _may_exist(engine):
+        if may_exist(engine):
             return
         path = engine.url.database
         found = next((place for place in USUAL_PLACES if Path(place).exists()), None)
@@ -129,11 +134,13 @@ class CliContext:
         if sys.stdin.isatty():
             click.confirm(f"{note}. Create it?", abort=True, err=True)
             self.may_create = True
+        elif found is not None:
+            raise click.ClickException(f"{note}; with --yes it is created")
         else:
             click.echo(f"warning: {note}", err=True)
 
 
-def _may_exist(engine: Engine) -> bool:
+def may_exist(engine: Engine) -> bool:
     """Return False if the database is an SQLite file that does not exist."""
     is_file = engine.dialect.name == "sqlite" and "uri" not in engine.url.query
     return not is_file or Path(engine.url.database or "").exists()

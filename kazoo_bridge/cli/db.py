@@ -9,10 +9,9 @@ from pathlib import Path
 import click
 from sqlalchemy import Engine
 
-from kazoo_bridge.cli.context import CliContext
+from kazoo_bridge.cli.context import CliContext, may_exist
 from kazoo_bridge.interfaces import StorageUnavailable
 from kazoo_bridge.storage import migrate
-from kazoo_bridge.storage.engine import open_engine
 from kazoo_bridge.storage.upgrade_copy import copy_database
 
 
@@ -23,13 +22,9 @@ def db() -> None:
 
 def _open(context: CliContext) -> Engine:
     """Open the database without changing it."""
-    try:
-        engine = open_engine(context.config().storage.uri)
-    except ValueError as error:
-        raise click.ClickException(f"storage.uri: {error}") from None
-    database = engine.url.database or ""
-    if engine.dialect.name == "sqlite" and "uri" not in engine.url.query and not Path(database).exists():
-        raise click.ClickException(f"storage.uri: there is no database {database}")
+    engine = context.open_engine()
+    if not may_exist(engine):
+        raise click.ClickException(f"storage.uri: there is no database {engine.url.database or ''}")
     return engine
 
 
@@ -75,6 +70,8 @@ def backup(context: CliContext, file: Path) -> None:
     if engine.dialect.name != "sqlite":
         raise click.ClickException("storage.uri: the database is PostgreSQL: use pg_dump --format=custom")
     engine.dispose()
+    if "uri" in engine.url.query:
+        raise click.ClickException("storage.uri: it is a file: URI of SQLite: use .backup of sqlite3")
     try:
         os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     except OSError as error:

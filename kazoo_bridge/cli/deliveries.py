@@ -107,5 +107,8 @@ def recover(
         click.confirm("try the dead deliveries of all accounts again?", abort=True, err=True)
     now = time.time()
     since = 0.0 if hours is None else now - hours * 3600
-    count = context.write(lambda connection: recover_deliveries(connection, account, hook, since, now))
+    stored = context.config().webhooks.source == "storage"
+    count = context.write(
+        lambda connection: recover_deliveries(connection, account, hook, since, now, hooks_are_stored=stored)
+    )
     click.echo(f"{count} deliveries are tried again")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -18,11 +17,10 @@ from twisted.application.service import IService
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.task import deferLater
 
-from kazoo_bridge.bounded_http import BodyTooLarge, read_body
 from kazoo_bridge.cli.context import CliContext
+from kazoo_bridge.cli.rest_client import RestAddress, read_answer
 from kazoo_bridge.config import Config
 from kazoo_bridge.interfaces import BusUnavailable, IBus
-from kazoo_bridge.log_escaping import escape_for_log
 from kazoo_bridge.node.cluster import SOCKETS, read_statuses
 from kazoo_bridge.node.node_queries import NodeQueryClient
 from kazoo_bridge.node.parts import AnyBus, is_embedded, make_bus
@@ -35,9 +33,6 @@ T = TypeVar("T")
 
 #: Seconds to wait for the broker, and for an answer of REST.
 CONNECT_TIMEOUT, REST_TIMEOUT = 10.0, 30.0
-
-#: Bytes of an answer of REST: twice the largest ``http.max_page_bytes``.
-MAX_ANSWER_BYTES = 128 * 1024 * 1024
 
 #: Seconds for which the token of a command is valid, if the command does not end it before.
 TOKEN_TTL = 120.0
@@ -107,9 +102,9 @@ class BusNodes:
 
 @frozen
 class RestNodes:
-    """The nodes, asked through one of them. `url` has no slash at its end."""
+    """The nodes, asked through one of them."""
 
-    url: str
+    address: RestAddress
     token: str
 
     async def statuses(self) -> Sequence[Mapping[str, Any]]:
@@ -136,55 +131,25 @@ class RestNodes:
 
     async def request(self, method: str, path: str, data: Any = None) -> Any:
         """Return the ``data`` of an answer; raises `click.ClickException` for an error."""
-        import treq
-        from twisted.web.http_headers import Headers
-
         body = None if data is None else json.dumps({"data": data}).encode()
+        url = self.address.url + path
         try:
-            response: Any = await treq.request(
-                method,
-                self.url + path,
-                headers=Headers({"X-Auth-Token": [self.token]}),
-                data=body,
-                timeout=REST_TIMEOUT,
-                persistent=False,
-                allow_redirects=False,
-                unbuffered=True,
-            )
+            headers = {"X-Auth-Token": self.token}
+            response = await self.address.request(method, path, headers, body, REST_TIMEOUT)
         except Exception as error:
             raise click.ClickException(
-                f"no node answers at {self.url}: {error}; start it, or say where it is with --url"
+                f"no node answers at {self.address.url}: {error}; start it, or say where it is with --url"
             ) from None
         try:
-            answer = json.loads(await read_answer(self.url + path, response))
+            answer = json.loads(await read_answer(url, response))
         except ValueError:
             answer = {}
         if not isinstance(answer, dict):
             answer = {}
         if response.code >= 400:
             reason = json.dumps(answer.get("data") or answer.get("message") or "", ensure_ascii=False)
-            raise click.ClickException(f"{self.url}{path} answered {response.code}: {reason}")
+            raise click.ClickException(f"{url} answered {response.code}: {reason}")
         return answer.get("data")
-
-
-async def read_answer(url: str, response: Any) -> bytes:
-    """Return the body of an answer from `url`. `response` is unbuffered.
-
-    Raises `click.ClickException` for a redirect, which would take the token to another host, and for a body
-    that has more than `MAX_ANSWER_BYTES` or breaks off.
-    """
-    if 300 <= response.code < 400:
-        location = response.headers.getRawHeaders("Location", ["an unknown place"])[0]
-        raise click.ClickException(
-            escape_for_log(f"{url} redirects ({response.code}) to {location}, which is not followed;")
-            + " name the URL of the node with --url"
-        )
-    try:
-        return await read_body(response, MAX_ANSWER_BYTES)
-    except BodyTooLarge:
-        raise click.ClickException(f"{url} answered more than {MAX_ANSWER_BYTES} bytes") from None
-    except Exception as error:
-        raise click.ClickException(f"the answer of {url} breaks off: {error}") from None
 
 
 def use_nodes(context: CliContext, url: str | None, work: Callable[[Nodes], Coroutine[Any, Any, T]]) -> T:
@@ -197,9 +162,9 @@ def use_nodes(context: CliContext, url: str | None, work: Callable[[Nodes], Coro
 
     config = context.config()
     if url is not None or is_embedded(config):
-        base = (url or rest_url(config.http.endpoint)).rstrip("/")
+        address = rest_address(config, url)
         with superadmin_token(context) as token:
-            return run(lambda _reactor: work(RestNodes(base, token)))
+            return run(lambda _reactor: work(RestNodes(address, token)))
 
     async def over_bus(reactor: Any) -> T:
         async with connected_bus(reactor, config) as bus:
@@ -228,23 +193,14 @@ async def connected_bus(reactor: Any, config: Config) -> AsyncIterator[AnyBus]:
         await maybeDeferred(service.stopService)
 
 
-def rest_url(endpoint: str) -> str:
-    """Return the URL of REST on this host for ``http.endpoint``; raises `click.ClickException`."""
-    if endpoint.startswith("haproxy:"):
-        raise click.ClickException(
-            "http.endpoint: a node that speaks the PROXY protocol is asked through its proxy;"
-            " name the proxy's URL with --url"
-        )
-    found = re.fullmatch(r"(tcp|tcp6|ssl|tls):(?:port=)?(\d+)(:.*)?", endpoint)
-    if found is None or found[2] == "0":
-        raise click.ClickException(
-            f"http.endpoint: the address of {endpoint} is not known; name the URL with --url"
-        )
-    interface = re.search(r"(?:^|:)interface=((?:[^:\\]|\\.)*)", found[3] or "")
-    host = re.sub(r"\\(.)", r"\1", interface[1]) if interface else ""
-    host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
-    scheme = "http" if found[1].startswith("tcp") else "https"
-    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{found[2]}"
+def rest_address(config: Config, url: str | None) -> RestAddress:
+    """Return where REST is: at `url`, or without one at the ``http.endpoint`` of this host.
+
+    Raises `click.ClickException` if the endpoint has no address that is known.
+    """
+    if url is None:
+        return RestAddress.from_endpoint(config.http.endpoint)
+    return RestAddress(url.rstrip("/"))
 
 
 @contextmanager

@@ -57,8 +57,8 @@ def print_warning(text: str) -> None:
 
 
 def utc_time(seconds: float | None) -> str | None:
-    """Return Unix seconds as ISO 8601 in UTC; None for None, and for what no calendar has."""
+    """Return Unix seconds as ISO 8601 in UTC; None for None, for what is no number or no calendar has."""
     try:
         return None if seconds is None else datetime.fromtimestamp(int(seconds), UTC).isoformat()
-    except (OverflowError, ValueError, OSError):
+    except (OverflowError, TypeError, ValueError, OSError):
         return None

@@ -116,7 +116,7 @@ def make_message(
 
 
 def titled(name: str) -> str:
-    """Return a normalized key as KAZOO's messages have it: ``call_id`` is ``Call-ID``."""
+    """Return a normalized key in the form of KAZOO's messages: ``call_id`` is ``Call-ID``."""
     return "-".join(_FORMS.get(word, word.capitalize()) for word in name.split("_"))
 
 

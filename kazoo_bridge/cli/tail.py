@@ -13,8 +13,9 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from kazoo_bridge.cli.context import CliContext, check_account_id
-from kazoo_bridge.cli.nodes import connected_bus, read_answer, rest_url, superadmin_token, url_option
+from kazoo_bridge.cli.nodes import connected_bus, rest_address, superadmin_token, url_option
 from kazoo_bridge.cli.output import utc_time
+from kazoo_bridge.cli.rest_client import RestAddress, read_answer
 from kazoo_bridge.config import Config
 from kazoo_bridge.interfaces import Account, BindingRefused, IBus
 from kazoo_bridge.log_escaping import escape_for_log
@@ -97,7 +98,7 @@ def describe(event: Mapping[str, Any], now: float) -> str:
     "--account",
     metavar="ID",
     callback=check_account_id,
-    help="Only events of this account; without it, of all. An embedded bus needs it.",
+    help="Only events of this account; without it, those of all accounts. An embedded bus needs it.",
 )
 @click.option("--count", type=click.IntRange(1), help="End after so many events.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line, like websockets.")
@@ -128,11 +129,11 @@ def tail(
         return
     if account is None:
         raise click.UsageError("expected --account: a node streams the events of one account")
-    base = (url or rest_url(config.http.endpoint)).rstrip("/")
+    address = rest_address(config, url)
     query = urlencode([("binding", one) for one in bindings])
     with superadmin_token(context, TOKEN_TTL, {"get": [f"accounts/{account}/events"]}) as token:
-        stream = f"{base}/v2/accounts/{account}/events?{query}"
-        run(lambda reactor: _stream(stream, token, _printer(reactor, as_json, count)))
+        path = f"/v2/accounts/{account}/events?{query}"
+        run(lambda reactor: _stream(address, path, token, _printer(reactor, as_json, count)))
 
 
 def _printer(reactor: Any, as_json: bool, count: int | None) -> Printer:
@@ -176,15 +177,13 @@ async def _consume(
             await fanout.stop()
 
 
-async def _stream(url: str, token: str, printer: Printer) -> None:
+async def _stream(address: RestAddress, path: str, token: str, printer: Printer) -> None:
     import treq
-    from twisted.web.http_headers import Headers
 
-    headers = Headers({"X-Auth-Token": [token], "Accept": ["text/event-stream"]})
+    url = address.url + path
     try:
-        response: Any = await treq.get(
-            url, headers=headers, persistent=False, allow_redirects=False, unbuffered=True
-        )
+        headers = {"X-Auth-Token": token, "Accept": "text/event-stream"}
+        response = await address.request("GET", path, headers)
     except Exception as error:
         raise click.ClickException(f"no node answers at {url}: {error}") from None
     if response.code != 200:

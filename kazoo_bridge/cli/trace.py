@@ -79,17 +79,25 @@ def describe(traced: Mapping[str, Any]) -> Iterator[str]:
 def _occurrences(event: Mapping[str, Any]) -> Iterator[str]:
     if not event.get("occurrences"):
         yield "  no type of hook is for it"
-    for occurrence in event.get("occurrences") or ():
-        selectors = "".join(f" {name}={value}" for name, value in (occurrence.get("selectors") or {}).items())
+    for occurrence in _objects(event.get("occurrences")):
+        chosen = occurrence.get("selectors")
+        selectors = "".join(
+            f" {name}={value}" for name, value in (chosen if isinstance(chosen, dict) else {}).items()
+        )
         yield f"  {occurrence.get('hook')}{selectors} of account {occurrence.get('account_id') or '-'}"
-        for fired in occurrence.get("fired") or ():
+        for fired in _objects(occurrence.get("fired")):
             delivered = utc_time(fired.get("delivered"))
             result = f"delivered {delivered}" if delivered else "see the attempts and deliveries below"
             yield f"    fired hook {fired.get('hook_id')}: delivery {fired.get('delivery_id')}, {result}"
-        for silent in occurrence.get("not_fired") or ():
+        for silent in _objects(occurrence.get("not_fired")):
             yield f"    not hook {silent.get('hook_id')}: {silent.get('reason')}"
         if occurrence.get("note"):
             yield f"    {occurrence['note']}"
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    """Return the objects in a list of a node, whatever it has sent."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def _records(traced: Mapping[str, Any]) -> Iterator[str]:

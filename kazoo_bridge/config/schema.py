@@ -242,6 +242,7 @@ class Egress:
     denied_networks: tuple[str, ...] = _checked(NON_PUBLIC_NETWORKS, check_networks)
     allowed_networks: tuple[str, ...] = _checked((), check_networks)
     max_redirects: int = _integer(3, 0, 10)
+    redirect_bodies: bool = False
     ca_bundle: str = _checked("", check_certificates)
     client_certificate: str = _checked("", check_certificates)
     client_key: str = _checked("", check_private_key)

@@ -10,6 +10,7 @@ from attrs import define, field, frozen
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from kazoo_bridge.demo.call import Call
 from kazoo_bridge.demo.live_calls import SimulatedCalls
@@ -106,7 +107,7 @@ class FrontDesk:
     def _run(self, work: Coroutine[Deferred[Any], Any, None]) -> None:
         request = Deferred.fromCoroutine(work)
         self._requests.add(request)
-        request.addErrback(lambda failure: _log.warn("pivot request failed: {error}", error=failure.value))
+        request.addErrback(_log_failure)
         request.addBoth(lambda _: self._requests.discard(request))
 
     def _parameters(self, call: Call) -> Mapping[str, str]:
@@ -128,3 +129,9 @@ class FrontDesk:
             "Caller-ID-Name": leg.caller.name,
             "Caller-ID-Number": leg.caller.number,
         }
+
+
+def _log_failure(failure: Failure) -> None:
+    # `stop` ends the requests under way.
+    if not failure.check(CancelledError):
+        _log.warn("pivot request failed reason={reason}", reason=failure.value)

@@ -69,8 +69,8 @@ class Switchboard(Service):
         self._commands = CommandExecutor(self.calls, on_message)
         self._new_calls = NewCallExecutor(self.calls, publisher, rng, on_message)
         self._queries = ChannelQueryResponder(self.calls, publisher)
-        # Their own random numbers, so that the other calls of a seed stay the same.
-        desk_rng = random.Random(f"{options.seed}")
+        # Their own, so that the times and callers of these calls depend on the seed alone.
+        desk_rng = random.Random(None if options.seed is None else f"front desks {options.seed}")
         desk_interval = max(_MIN_DESK_INTERVAL, self._interval * _CALLS_PER_DESK_CALL)
         self._front_desks = [
             FrontDesk(clock, desk_rng, self.calls, route, desk_interval, on_message) for route in routes

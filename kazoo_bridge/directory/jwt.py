@@ -132,7 +132,7 @@ class JwtDirectory(BaseDirectory):
                 return None
             claims = jwt.decode(token, key, list(ALGORITHMS), _OPTIONS, issuer=self._issuer)
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
-            # The library parses JSON that anybody may have written.
+            # The library parses JSON that any client may have written.
             return None
         return _principal(claims, now)
 

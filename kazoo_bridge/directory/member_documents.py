@@ -22,7 +22,7 @@ MAX_DOCUMENTS = 20_000
 
 _MEMBER_ID = re.compile("[0-9A-Za-z][0-9A-Za-z_-]{0,127}")
 
-#: Keys of documents whose values let somebody in: passwords of SIP, codes of hot-desking and the like.
+#: Keys of documents whose values give access: passwords of SIP, codes of hot-desking and the like.
 _SECRET_KEY = re.compile("(^|_)(password|pin|secret|token|credentials|api_key)$")
 
 _SIP_DEVICE = "sip_device"

@@ -9,8 +9,8 @@ from attrs import define
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
+from kazoo_bridge.directory.shared_reads import SharedReads
 from kazoo_bridge.interfaces import People, StorageUnavailable, Topic
 from kazoo_bridge.kazoo import account_from_db
 
@@ -62,7 +62,7 @@ class PeopleCache:
         self._read = read
         self._usable = usable
         self._known: OrderedDict[str, _KnownPeople] = OrderedDict()
-        self._reading: dict[str, list[Deferred[People]]] = {}
+        self._reading: SharedReads[People] = SharedReads()
         #: Accounts that have changed since their read began.
         self._changed: set[str] = set()
         self._weight = 0
@@ -75,15 +75,9 @@ class PeopleCache:
             self._known.move_to_end(account_id)
             if self._is_new(known, now) or (now < self._paused_until and self._is_usable(known, now)):
                 return succeed(known.people)
-        waiter: Deferred[People] = Deferred()
-        if account_id in self._reading:
-            self._reading[account_id].append(waiter)
-        elif len(self._reading) >= MAX_READING:
+        if account_id not in self._reading and len(self._reading) >= MAX_READING:
             return fail(StorageUnavailable("the people of too many accounts are read just now"))
-        else:
-            self._reading[account_id] = [waiter]
-            Deferred.fromCoroutine(self._read_now(account_id)).addBoth(self._finished, account_id)
-        return waiter
+        return self._reading.join(account_id, lambda: self._read_now(account_id))
 
     def document_changed(self, database: object) -> None:
         """Follow a message of KAZOO that says that a document has changed in this database."""
@@ -121,8 +115,11 @@ class PeopleCache:
             if known is None or not self._is_usable(known, self._clock.seconds()):
                 raise
             return known.people
-        self._keep(account_id, people, started_at)
-        return people
+        else:
+            self._keep(account_id, people, started_at)
+            return people
+        finally:
+            self._changed.discard(account_id)
 
     def _keep(self, account_id: str, people: People, started_at: float) -> None:
         if not people.is_complete:
@@ -134,13 +131,6 @@ class PeopleCache:
         while len(self._known) > 1 and (len(self._known) > MAX_ACCOUNTS or self._weight > MAX_MEMBERS):
             _, dropped = self._known.popitem(last=False)
             self._weight -= dropped.weight
-
-    def _finished(self, result: People | Failure, account_id: str) -> None:
-        self._changed.discard(account_id)
-        for waiter in self._reading.pop(account_id):
-            # A waiter that was cancelled has fired already.
-            if not waiter.called:
-                waiter.callback(result)
 
 
 def _weight(people: People) -> int:

@@ -152,8 +152,11 @@ class IDeliveryStore(Interface):
     def paused_hooks() -> Deferred[list[str]]:
         """List the ids of the hooks that have held deliveries."""
 
-    def delete(hook_id: str) -> Deferred[None]:
-        """Delete the deliveries of a hook that has been deleted."""
+    def delete(hook_id: str) -> Deferred[int]:
+        """Delete the deliveries of a hook that is not there, because it has been deleted.
+
+        Those of a hook of another ``webhooks.source`` stay, held; fires with their number.
+        """
 
     def waiting_counts(hook_ids: Collection[str]) -> Deferred[Mapping[str, int]]:
         """Count the pending and held deliveries of these hooks, by id; hooks without any are left out."""

@@ -92,10 +92,11 @@ class TooManyHooks(Exception):
 
 @frozen
 class HookAuthor:
-    """The account, and the user if there is one, whose token has changed a hook."""
+    """The account, and the user if there is one, whose token has changed a hook, and with which request."""
 
     account_id: str
     user_id: str | None = None
+    request_id: str | None = None
 
 
 class IHookStore(Interface):

@@ -120,13 +120,6 @@ class People:
                 waiting += [(member.kind, member.id) for member in reversed(self.groups[member_id].members)]
         return tuple(found.values())
 
-    def kind_of(self, member_id: str) -> str | None:
-        """Return `USER`, `DEVICE` or `GROUP`, of which kind the member of this id is; None: there is none."""
-        for kind, members in ((USER, self.users), (DEVICE, self.devices), (GROUP, self.groups)):
-            if member_id in members:
-                return kind
-        return None
-
 
 #: The answer of a directory that knows no people of an account.
 UNKNOWN_PEOPLE = People(is_known=False)

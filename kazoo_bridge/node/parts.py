@@ -88,7 +88,7 @@ def make_webhook_stores(hook_source: HookSource, database: Database) -> WebhookS
     return WebhookStores(
         hook_source.hooks,
         hook_source.attempts,
-        DeliveryStore(database),
+        DeliveryStore(database, hook_source.kind),
         MissedEventStore(database),
         LimitStore(database),
         cluster_id=partial(settings.get_or_create, "cluster_id", lambda: secrets.token_hex(16)),

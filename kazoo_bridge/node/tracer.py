@@ -101,8 +101,12 @@ class Tracer:
     async def trace(self, wanted: str, accounts: Collection[str] | None) -> dict[str, Any]:
         """See `INodes.trace`."""
         known = await self._records(wanted, (), accounts)
-        ids = [wanted, *sorted(known.event_ids)][:MAX_IDS]
-        arguments: dict[str, Any] = {"IDs": ids}
+        ids = [wanted, *sorted(known.event_ids)]
+        arguments: dict[str, Any] = {"IDs": ids[:MAX_IDS]}
+        if len(ids) > MAX_IDS:
+            _log.warn(
+                "trace does not ask nodes for all ids asked={asked} ids={ids}", asked=MAX_IDS, ids=len(ids)
+            )
         if accounts is not None:
             arguments["Account-IDs"] = sorted(accounts)[:MAX_ACCOUNTS]
             if len(accounts) > MAX_ACCOUNTS:

@@ -50,21 +50,28 @@ class InvalidPlugin(Exception):
 def verify(category: IEventCategory, others: Iterable[IEventCategory]) -> None:
     """Raise `InvalidPlugin` unless the category provides its interface and differs from `others`.
 
-    Its name and the ids of its hooks must not be in use, its exchanges must not have another type there, and
-    no hook may be called ``all`` or ``everything``.
+    The version of the interface comes first: one for another version may lack what this version needs. Its
+    name and the ids of its hooks must not be in use, its exchanges must not have another type there, and no
+    hook, nor another name of one, may be one of `RESERVED_HOOK_IDS`.
     """
     others = list(others)
     try:
+        _check_api_version(getattr(category, "api_version", API_VERSION))
         verifyObject(IBindingCategory if IBindingCategory.providedBy(category) else IEventCategory, category)
         name, hook_ids = category.name, {hook.id for hook in category.hooks}
+        hook_names = hook_ids.union(*(hook.aliases for hook in category.hooks))
         exchanges = {**declared_exchanges(category)}
+    except InvalidPlugin:
+        raise
     except Invalid as error:
         raise InvalidPlugin(" ".join(str(error).split())) from None
     except (Exception, SystemExit) as error:
         raise InvalidPlugin(f"reading its name, hooks and exchanges raised {_describe(error)}") from None
     if any(other.name == name for other in others):
         raise InvalidPlugin(f"another category is already named {name!r}")
-    used = {hook.id for other in others for hook in other.hooks} | {"all", "everything"}
+    if reserved := RESERVED_HOOK_IDS & hook_names:
+        raise InvalidPlugin(f"the hook id {min(reserved)!r} means many hooks: choose another one")
+    used = {hook.id for other in others for hook in other.hooks}
     if clashes := sorted(map(str, used & hook_ids)):
         raise InvalidPlugin(f"hook id {clashes[0]!r} belongs to another category")
     taken = {name: kind for other in others for name, kind in declared_exchanges(other).items()}
@@ -74,7 +81,7 @@ def verify(category: IEventCategory, others: Iterable[IEventCategory]) -> None:
 
 
 def validated(category: IEventCategory, on_failure: OnFailure | None = None) -> ValidatedCategory:
-    """Return the category with a check of everything that it returns.
+    """Return the category, which `verify` has accepted, with a check of everything that it returns.
 
     `on_failure` is called for each failure; None: failures are logged (the 1st, 10th, 100th, …).
 
@@ -202,7 +209,6 @@ class ValidatedBindingCategory(ValidatedCategory):
 
 
 def _read_manifest(category: IEventCategory) -> _Manifest:
-    _check_api_version(getattr(category, "api_version", API_VERSION))
     name, hooks = category.name, tuple(category.hooks)
     _require_type(name, str)
     exchanges = _check_exchanges(declared_exchanges(category))
@@ -245,8 +251,6 @@ def _check_hook(hook: Any) -> HookType:
     _require_type(hook, HookType)
     for text in (hook.id, hook.name, hook.description):
         _require_type(text, str)
-    if reserved := RESERVED_HOOK_IDS.intersection((hook.id, *hook.aliases)):
-        raise InvalidPlugin(f"the hook id {min(reserved)!r} means many hooks: choose another one")
     for value in (
         *hook.samples,
         hook.modifiers,

@@ -18,13 +18,17 @@ from kazoo_bridge.interfaces import (
     StoredDelivery,
 )
 from kazoo_bridge.storage.database import Database
-from kazoo_bridge.storage.delivery_rows import NO_LEASE, for_display, from_row, to_row
-from kazoo_bridge.storage.engine import in_batches, insert_into, read_bounded
+from kazoo_bridge.storage.delivery_queries import (
+    count_by_hook,
+    is_due,
+    select_due_hooks,
+    select_hooks_with,
+    select_page,
+)
+from kazoo_bridge.storage.delivery_rows import NO_LEASE, WAITING, from_row, to_row
+from kazoo_bridge.storage.engine import in_batches, insert_into
 from kazoo_bridge.storage.retention import BATCH_SIZE
 from kazoo_bridge.storage.tables import deliveries
-
-#: The statuses of deliveries that are still to be made.
-WAITING = ("pending", "held")
 
 _log = Logger()
 
@@ -37,8 +41,10 @@ _c = deliveries.c
 class DeliveryStore:
     """See `IDeliveryStore`. Times are in Unix seconds. Every Deferred may fail with `StorageUnavailable`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, hook_source: str | None = None) -> None:
+        """Note of each delivery that its hook is one of `hook_source`, a ``webhooks.source``."""
         self._database = database
+        self._hook_source = hook_source
 
     def enqueue(self, waiting: Sequence[tuple[Delivery, float | None, str]]) -> Deferred[None]:
         """Store deliveries, each with the time of its next attempt and the reason.
@@ -47,11 +53,11 @@ class DeliveryStore:
         A delivery whose id is stored already stays as it is. Deliveries with the same ordering key are made
         in the order in which they are stored.
         """
-        return self._database.write(lambda connection: enqueue(connection, waiting))
+        return self._database.write(lambda connection: enqueue(connection, waiting, self._hook_source))
 
     def due_hooks(self, now: float) -> Deferred[list[str]]:
         """Read the ids of the hooks that have a delivery to claim at the time `now`."""
-        return self._database.read(lambda connection: _due_hooks(connection, now))
+        return self._database.read(lambda connection: select_due_hooks(connection, now))
 
     def claim(
         self, owner: str, now: float, until: float, limits: Mapping[str, int]
@@ -116,19 +122,23 @@ class DeliveryStore:
 
     def paused_hooks(self) -> Deferred[list[str]]:
         """Read the ids of the hooks with held deliveries."""
-        return self._database.read(lambda connection: _hooks_with(connection, "held"))
+        return self._database.read(lambda connection: select_hooks_with(connection, "held"))
 
-    def delete(self, hook_id: str) -> Deferred[None]:
-        """Delete all deliveries of the hook."""
-        return self._database.write(lambda connection: _delete(connection, hook_id))
+    def delete(self, hook_id: str) -> Deferred[int]:
+        """Delete the deliveries of a hook that this node's source of hooks does not have.
+
+        Those of a hook of another source stay, and wait as held ones until that is the source again. Fires
+        with their number, dead ones included.
+        """
+        return self._database.write(lambda connection: _delete(connection, hook_id, self._hook_source))
 
     def waiting_counts(self, hook_ids: Collection[str]) -> Deferred[Mapping[str, int]]:
         """Count the pending and held deliveries of each of these hooks; hooks without any are left out."""
-        return self._database.read(lambda connection: _count_by_hook(connection, hook_ids, WAITING))
+        return self._database.read(lambda connection: count_by_hook(connection, hook_ids, WAITING))
 
     def dead_counts(self, hook_ids: Collection[str]) -> Deferred[Mapping[str, int]]:
         """Count the dead deliveries of each of these hooks; hooks without any are left out."""
-        return self._database.read(lambda connection: _count_by_hook(connection, hook_ids, ("dead",)))
+        return self._database.read(lambda connection: count_by_hook(connection, hook_ids, ("dead",)))
 
     def counts(self) -> Deferred[Mapping[str, int]]:
         """Count the deliveries of each status: ``pending``, ``held`` and ``dead``."""
@@ -155,7 +165,7 @@ class DeliveryStore:
         positions below it. Large ones come in smaller numbers, see `read_bounded`.
         """
         return self._database.read(
-            lambda connection: _page(connection, account_id, hook_id, status, before, count)
+            lambda connection: select_page(connection, account_id, hook_id, status, before, count)
         )
 
     def retry(self, account_id: str, hook_id: str, delivery_id: str, now: float) -> Deferred[bool]:
@@ -187,9 +197,13 @@ class DeliveryStore:
         return self._database.write(lambda connection: revive(connection, now, *where))
 
 
-def enqueue(connection: Connection, waiting: Sequence[tuple[Delivery, float | None, str]]) -> None:
+def enqueue(
+    connection: Connection,
+    waiting: Sequence[tuple[Delivery, float | None, str]],
+    hook_source: str | None = None,
+) -> None:
     """Store deliveries; see `DeliveryStore.enqueue`."""
-    rows = [to_row(delivery, next_attempt, reason) for delivery, next_attempt, reason in waiting]
+    rows = [to_row(delivery, next_attempt, reason, hook_source) for delivery, next_attempt, reason in waiting]
     if connection.dialect.name == "postgresql":
         # Two nodes may store the same deliveries at once: inserting them in different orders would
         # deadlock. They are inserted in the order of their ids, so their sequence numbers, which carry
@@ -206,34 +220,6 @@ def _next_sequences(connection: Connection, count: int) -> list[int]:
         "SELECT nextval(pg_get_serial_sequence('deliveries', 'sequence')) FROM generate_series(1, :count)"
     )
     return sorted(connection.scalars(numbers, {"count": count}))
-
-
-def _is_due(now: float) -> list[Any]:
-    return [_c.status == "pending", _c.next_attempt <= now, _c.lease_until <= now]
-
-
-def _hooks_with(connection: Connection, status: str, *where: Any) -> list[str]:
-    """Return the hooks that have a delivery of this status, and one that matches all of `where`."""
-    # Recursive: jumps along the index from hook to hook, however many deliveries each has.
-    first = (
-        sa.select(sa.func.min(_c.hook_id).label("hook_id"))
-        .where(_c.status == status)
-        .cte("hooks", recursive=True)
-    )
-    following = (
-        sa.select(sa.func.min(_c.hook_id))
-        .where(_c.status == status, _c.hook_id > first.c.hook_id)
-        .scalar_subquery()
-    )
-    hooks = first.union_all(sa.select(following).where(first.c.hook_id.is_not(None)))
-    found = sa.select(hooks.c.hook_id).where(hooks.c.hook_id.is_not(None))
-    if where:
-        found = found.where(sa.exists().where(_c.hook_id == hooks.c.hook_id, *where))
-    return list(connection.scalars(found))
-
-
-def _due_hooks(connection: Connection, now: float) -> list[str]:
-    return _hooks_with(connection, "pending", *_is_due(now))
 
 
 def _claim(
@@ -286,7 +272,7 @@ def _is_first() -> ColumnElement[bool]:
 def _claimable(hook_id: str, now: float) -> Any:
     return (
         sa.select(deliveries)
-        .where(_c.hook_id == hook_id, *_is_due(now), _is_first())
+        .where(_c.hook_id == hook_id, *is_due(now), _is_first())
         .order_by(_c.next_attempt, _c.sequence)
         .with_for_update(skip_locked=True, of=deliveries)
     )
@@ -321,17 +307,6 @@ def _drop_held(connection: Connection, hook_id: str, made_before: float, now: fl
     return connection.execute(sa.delete(deliveries).where(_c.sequence.in_(old))).rowcount
 
 
-def _count_by_hook(
-    connection: Connection, hook_ids: Collection[str], statuses: Collection[str]
-) -> dict[str, int]:
-    query = (
-        sa.select(_c.hook_id, sa.func.count().label("number"))
-        .where(_c.hook_id.in_(hook_ids), _c.status.in_(statuses))
-        .group_by(_c.hook_id)
-    )
-    return {row.hook_id: row.number for row in connection.execute(query)}
-
-
 def _record_results(connection: Connection, results: DeliveryResults, now: float) -> None:
     if results.delivered:
         connection.execute(sa.delete(deliveries).where(_c.id.in_(results.delivered)))
@@ -363,8 +338,15 @@ def _set_status(connection: Connection, hook_id: str, source: str, **values: Any
     return connection.execute(update.values(**values)).rowcount
 
 
-def _delete(connection: Connection, hook_id: str) -> None:
-    connection.execute(sa.delete(deliveries).where(_c.hook_id == hook_id))
+def _delete(connection: Connection, hook_id: str, hook_source: str | None) -> int:
+    """Delete deliveries; see `DeliveryStore.delete`. None: those of every source."""
+    is_own = sa.or_(_c.hook_source.is_(None), _c.hook_source == hook_source)
+    connection.execute(
+        sa.delete(deliveries).where(_c.hook_id == hook_id, sa.true() if hook_source is None else is_own)
+    )
+    _set_status(connection, hook_id, "pending", status="held")
+    others = sa.select(sa.func.count()).select_from(deliveries).where(_c.hook_id == hook_id)
+    return connection.scalar(others) or 0
 
 
 def revive(connection: Connection, now: float, *where: Any) -> int:
@@ -378,19 +360,3 @@ def revive(connection: Connection, now: float, *where: Any) -> int:
         "waiting_since": now,
     }
     return connection.execute(sa.update(deliveries).where(*where).values(**values)).rowcount
-
-
-def _page(
-    connection: Connection, account_id: str, hook_id: str | None, status: str, before: int | None, count: int
-) -> list[StoredDelivery]:
-    statuses = WAITING if status == "pending" else (status,)
-    query = sa.select(deliveries).where(_c.account_id == account_id, _c.status.in_(statuses))
-    if hook_id is not None:
-        query = query.where(_c.hook_id == hook_id)
-    if before is not None:
-        query = query.where(_c.sequence < before)
-    newest = query.order_by(_c.sequence.desc()).limit(count)
-    return [
-        StoredDelivery(row.sequence, for_display(row), row.status, row.next_attempt, row.changed, row.reason)
-        for row in read_bounded(connection, newest, lambda row: len(row.payload) + len(row.own_hook or ""))
-    ]

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from kazoo_bridge.storage.deliveries import WAITING
+from kazoo_bridge.storage.delivery_rows import WAITING
 from kazoo_bridge.storage.missed_events import add_missed
 from kazoo_bridge.storage.retention import BATCH_SIZE, Purge
 from kazoo_bridge.storage.tables import deliveries

@@ -11,12 +11,20 @@ from sqlalchemy import Row
 from kazoo_bridge.interfaces import UNTIL_ENABLED, Delivery
 from kazoo_bridge.storage.tables import dump_json
 
+#: The statuses of deliveries that are still to be made.
+WAITING = ("pending", "held")
+
 #: The values of a delivery that no node has claimed.
 NO_LEASE: Mapping[str, Any] = {"lease_owner": None, "lease_until": 0.0}
 
 
-def to_row(delivery: Delivery, next_attempt: float | None, reason: str) -> dict[str, Any]:
-    """Return the values of a new row; the parameters are those of `IDeliveryStore.enqueue`."""
+def to_row(
+    delivery: Delivery, next_attempt: float | None, reason: str, hook_source: str | None = None
+) -> dict[str, Any]:
+    """Return the values of a new row; the other parameters are those of `IDeliveryStore.enqueue`.
+
+    `hook_source`: the ``webhooks.source`` that has the hook; None: unknown.
+    """
     return {
         "id": delivery.id,
         "hook_id": delivery.hook_id,
@@ -35,6 +43,7 @@ def to_row(delivery: Delivery, next_attempt: float | None, reason: str) -> dict[
         "changed": delivery.created,
         "reason": reason,
         "waiting_since": delivery.replayed_at,
+        "hook_source": hook_source,
     }
 
 

@@ -24,6 +24,9 @@ class HookSource(Service):
     before that, events must stay in their queue.
     """
 
+    #: The value of ``webhooks.source``.
+    kind = "storage"
+
     def __init__(self, hooks: IHookStore, attempts: IAttemptStore) -> None:
         self.hooks = hooks
         self.attempts = attempts

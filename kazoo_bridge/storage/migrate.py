@@ -134,7 +134,13 @@ def _keep_way_back(connection: Connection, newest: str, copy: bool) -> None:
     url = connection.engine.url
     if connection.dialect.name != "sqlite":
         _log.warn("the only way back from version {newest} is a dump made before (pg_dump)", newest=newest)
-    elif copy and "uri" not in url.query:
+    elif copy and "uri" in url.query:
+        _log.warn(
+            "the database is not copied before the upgrade to version {newest}, because storage.uri is a "
+            "file: URI: the only way back is a copy made before",
+            newest=newest,
+        )
+    elif copy:
         made = copy_before_upgrade(Path(str(url.database)), newest)
         _log.info("copied the database to {file}", file=str(made))
 

@@ -59,15 +59,22 @@ def retry_deliveries(connection: Connection, ids: Collection[str], now: float) -
 
 
 def recover_deliveries(
-    connection: Connection, account_id: str | None, hook_id: str | None, since: float, now: float
+    connection: Connection,
+    account_id: str | None,
+    hook_id: str | None,
+    since: float,
+    now: float,
+    *,
+    hooks_are_stored: bool = True,
 ) -> int:
     """Make the deliveries due at `now` that have died since a time (Unix seconds); return how many there are.
 
-    Those of stored hooks that are not enabled stay dead, unless `hook_id` names the hook. Whether a hook of
-    CouchDB is enabled is not known here: its deliveries are held when they are due, until it is enabled.
+    Those of stored hooks that are not enabled stay dead, unless `hook_id` names the hook. `hooks_are_stored`:
+    False if the hooks are those of CouchDB, whose copies in the storage have no meaning. Whether they are
+    enabled is not known here: their deliveries are held when they are due, until the hook is enabled.
     """
     where: list[Any] = [*_of(account_id, hook_id), _c.status == "dead", _c.changed >= since]
-    if hook_id is not None:
+    if hook_id is not None or not hooks_are_stored:
         return revive(connection, now, *where)
     dead = sa.select(_c.hook_id).where(*where).distinct()
     hook_ids = set(connection.scalars(dead)) - _disabled_hooks(connection, dead)

@@ -23,11 +23,11 @@ _log = Logger()
 class _Renumbered:
     """Databases at `heads` that lack the migration `missing`; with it, they are at `then`.
 
-    `is_one` returns whether a database at `heads` is one of them.
+    `applies_to` returns whether a database at `heads` lacks it.
     """
 
     heads: frozenset[str]
-    is_one: Callable[[Inspector], bool]
+    applies_to: Callable[[Inspector], bool]
     missing: str
     then: str
 
@@ -56,7 +56,7 @@ def complete(connection: Connection, known: ScriptDirectory) -> None:
     context = MigrationContext.configure(connection)
     heads = frozenset(context.get_current_heads())
     for one in _RENUMBERED:
-        if one.heads == heads and one.is_one(sa.inspect(connection)):
+        if one.heads == heads and one.applies_to(sa.inspect(connection)):
             _log.info("migrated what was missing to={revision}", revision=one.missing)
             with Operations.context(context):
                 known.get_revision(one.missing).module.upgrade()

@@ -220,7 +220,8 @@ settings = sa.Table(
 # disabled), dead. `ordering` is the ordering key, empty if order does not matter; among equal keys,
 # `sequence` is the order. The node that holds the lease sends the delivery; after `lease_until` any node
 # may take it. `waiting_since` is the time of the last replay; NULL: never replayed, the delivery waits
-# since `created`. `event_account_id` is the account that the event is about; NULL: unknown.
+# since `created`. `event_account_id` is the account that the event is about; NULL: unknown. `hook_source` is
+# the `webhooks.source` of the node that stored it; NULL: unknown.
 deliveries = sa.Table(
     "deliveries",
     metadata,
@@ -243,6 +244,7 @@ deliveries = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("waiting_since", sa.Double),
     sa.Column("event_account_id", sa.String(32)),
+    sa.Column("hook_source", sa.String(16)),
     sa.Index(None, "status", "hook_id", "next_attempt"),
     sa.Index(None, "hook_id", "ordering", "sequence"),
     sa.Index(None, "account_id", "sequence"),

@@ -37,7 +37,7 @@ class StoredCredential:
 
 @frozen
 class Snapshot:
-    """What is stored, by id, which tells what an import changes. Planning an import updates it."""
+    """What is stored, by id; an import is compared with it. Planning an import updates it."""
 
     accounts: dict[str, StoredAccount]
     limits: dict[str, AccountLimits]
@@ -98,7 +98,7 @@ def put_account(connection: Connection, account: StoredAccount, now: float) -> N
 
 
 def put_hook(connection: Connection, hook: StoredHook, now: float) -> None:
-    """Store a hook, new or instead of the one of its id. Raises `StoreRejected` if another account has it."""
+    """Store a new hook, or replace the hook with its id. Raises `StoreRejected` if another account has it."""
     change_log.lock_change_log(connection)
     stored = connection.execute(sa.select(hook_table).where(hook_table.c.id == hook.id)).first()
     if stored is None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from kazoo_bridge.event_traces import EventTrace, EventTraces
 from kazoo_bridge.interfaces import IDirectory, IHookStore, StorageUnavailable, StoredHook
@@ -39,20 +39,24 @@ class EventExplainer:
         hooks of these; None: everything. While the storage is unavailable, the hooks that did not fire are
         missing, with the reason.
         """
-        found = []
-        for trace in self._traces.find(ids, MAX_EVENTS):
-            occurrences = [OccurrenceTrace._make(one) for one in trace.result]
-            if accounts is not None:
-                occurrences = [one for one in occurrences if one.account_id in accounts]
-                if not occurrences:
-                    continue
-            found.append(await self._event(trace, occurrences, accounts))
-        return found
+        hooks = _HookReads(self._hooks)
+        # All, because those of other accounts must not take the places of these.
+        found = [trace for trace in self._traces.find(ids) if _is_of(trace, accounts)]
+        return [await self._event(trace, accounts, hooks) for trace in found[-MAX_EVENTS:]]
 
     async def _event(
-        self, trace: EventTrace, occurrences: Sequence[OccurrenceTrace], accounts: Collection[str] | None
+        self, trace: EventTrace, accounts: Collection[str] | None, hooks: _HookReads
     ) -> dict[str, Any]:
+        #: How many deliveries the event has made so far, by hook; their ids depend on it.
         counts: Counter[str] = Counter()
+        described = []
+        for occurrence in map(OccurrenceTrace._make, trace.result):
+            deliveries = {}
+            for hook_id in occurrence.fired:
+                deliveries[hook_id] = delivery_id(numbered_id(trace.event_id, counts[hook_id]), hook_id)
+                counts[hook_id] += 1
+            if accounts is None or occurrence.account_id in accounts:
+                described.append(await self._occurrence(trace, occurrence, deliveries, accounts, hooks))
         return {
             "received": trace.received,
             "exchange": trace.exchange,
@@ -60,23 +64,18 @@ class EventExplainer:
             "msg_id": trace.message_id,
             "call_id": trace.call_id,
             "event_id": trace.event_id,
-            "occurrences": [
-                await self._occurrence(trace, occurrence, accounts, counts) for occurrence in occurrences
-            ],
+            "occurrences": described,
         }
 
     async def _occurrence(
         self,
         event: EventTrace,
         occurrence: OccurrenceTrace,
+        deliveries: Mapping[str, str],
         accounts: Collection[str] | None,
-        counts: Counter[str],
+        hooks: _HookReads,
     ) -> dict[str, Any]:
-        """Describe an occurrence. `counts`: how many deliveries the event has made so far, by hook."""
-        deliveries = {}
-        for hook_id in occurrence.fired:
-            deliveries[hook_id] = delivery_id(numbered_id(event.event_id, counts[hook_id]), hook_id)
-            counts[hook_id] += 1
+        """Describe an occurrence. `deliveries`: the id of the delivery by the hook that has fired."""
         delivered = self._recorder.delivered(deliveries.values())
         described: dict[str, Any] = {
             "hook": occurrence.hook,
@@ -93,37 +92,40 @@ class EventExplainer:
         if occurrence.inline:
             return described | {"note": "the event contains its hook: no other hook fires"}
         try:
-            described["not_fired"] = await self._not_fired(event, occurrence)
+            ancestors = self._directory.ancestors(occurrence.account_id) or ()
+            stored = await hooks.of_accounts((occurrence.account_id, *ancestors))
             if accounts is not None:
-                for name in ("fired", "not_fired"):
-                    described[name] = await self._of_accounts(described[name], accounts)
+                seen = await hooks.seen(deliveries, stored, accounts)
+                described["fired"] = [one for one in described["fired"] if one["hook_id"] in seen]
         except StorageUnavailable as error:
             # Of an account's own hooks and those above it, only the storage knows which is which.
             hidden: dict[str, Any] = {} if accounts is None else {"fired": []}
             return described | hidden | {"note": f"other hooks cannot be read: {error}"}
+        silent = self._not_fired(event, occurrence, ancestors, stored, accounts)
+        described["not_fired"] = silent[:MAX_HOOKS]
+        if len(silent) > MAX_HOOKS:
+            described["note"] = f"{len(silent) - MAX_HOOKS} more hooks did not fire"
         return described
 
-    async def _of_accounts(
-        self, described: list[dict[str, Any]], accounts: Collection[str]
+    def _not_fired(
+        self,
+        event: EventTrace,
+        occurrence: OccurrenceTrace,
+        ancestors: Sequence[str],
+        stored: Iterable[StoredHook],
+        accounts: Collection[str] | None,
     ) -> list[dict[str, Any]]:
-        stored = await self._hooks.by_ids([one["hook_id"] for one in described])
-        seen = {hook.id for hook in stored if hook.account_id in accounts}
-        return [one for one in described if one["hook_id"] in seen]
-
-    async def _not_fired(self, event: EventTrace, occurrence: OccurrenceTrace) -> list[dict[str, Any]]:
         account_id = str(occurrence.account_id)
-        ancestors = self._directory.ancestors(account_id) or ()
-        stored = await self._hooks.for_accounts([account_id, *ancestors])
         superadmins = {one for one in (account_id, *ancestors) if self._directory.is_superadmin(one)}
         explained = []
         for hook in stored:
-            if hook.id not in occurrence.fired:
+            if hook.id not in occurrence.fired and (accounts is None or hook.account_id in accounts):
                 same_type, reason = self._reason(hook, event, occurrence, superadmins)
                 explained.append((not same_type, hook.account_id != account_id, hook, reason))
         explained.sort(key=lambda one: one[:2])
         return [
             {"hook_id": hook.id, "account_id": hook.account_id, "reason": reason}
-            for _, _, hook, reason in explained[:MAX_HOOKS]
+            for _, _, hook, reason in explained
         ]
 
     def _reason(
@@ -141,3 +143,33 @@ class EventExplainer:
         if from_gregorian(stored.modified) > event.received:
             reason += " (it was changed after the event)"
         return same_type, reason
+
+
+@frozen
+class _HookReads:
+    """Reads the hooks of the same accounts once for all events of an answer."""
+
+    _store: IHookStore
+    _known: dict[tuple[str, ...], Sequence[StoredHook]] = field(factory=dict)
+
+    async def of_accounts(self, accounts: tuple[str, ...]) -> Sequence[StoredHook]:
+        """Return the hooks of these accounts. Raises `StorageUnavailable`."""
+        if accounts not in self._known:
+            self._known[accounts] = await self._store.for_accounts(accounts)
+        return self._known[accounts]
+
+    async def seen(
+        self, hook_ids: Iterable[str], stored: Iterable[StoredHook], accounts: Collection[str]
+    ) -> Collection[str]:
+        """Return those of the ids that are of hooks of `accounts`. Raises `StorageUnavailable`.
+
+        `stored`: hooks that were read already; others may be of an account that has moved since.
+        """
+        owners = {hook.id: hook.account_id for hook in stored}
+        if others := [hook_id for hook_id in hook_ids if hook_id not in owners]:
+            owners |= {hook.id: hook.account_id for hook in await self._store.by_ids(others)}
+        return {hook_id for hook_id in hook_ids if owners.get(hook_id) in accounts}
+
+
+def _is_of(trace: EventTrace, accounts: Collection[str] | None) -> bool:
+    return accounts is None or any(OccurrenceTrace._make(one).account_id in accounts for one in trace.result)

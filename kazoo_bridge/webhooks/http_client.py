@@ -68,6 +68,7 @@ class HookHttpClient:
             webhooks.log_successful_attempts,
             egress.max_redirects,
             pool,
+            egress.redirect_bodies,
         )
         for_commands = ThreadedResolver(reactor, _URI_CHECK_THREADS)
         check_uri = partial(

@@ -105,13 +105,13 @@ class AttemptMetrics:
         register_histogram(
             registry,
             "first_attempt_delay_seconds",
-            "Seconds from the reception of an event to the first attempt",
+            "Seconds from the receipt of an event to the first attempt",
             lambda: self._count_collected()._first_delays,
         )
         register_histogram(
             registry,
             "delivery_delay_seconds",
-            "Seconds from the reception of an event to its successful delivery",
+            "Seconds from the receipt of an event to its successful delivery",
             lambda: self._count_collected()._delivery_delays,
         )
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from attrs import define, field
 from twisted.internet.defer import Deferred, TimeoutError, succeed
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -31,6 +31,9 @@ OWNER_PATIENCE = 30.0
 #: would block other events.
 MAX_WAITING = 64
 
+#: Seconds for which a first failure is remembered: by then the event has come for the last time.
+_REMEMBERED = 2 * OWNER_PATIENCE
+
 #: Events that are to come again. More reach no hook when the directory cannot be asked.
 MAX_RETURNING = 10_000
 
@@ -45,6 +48,8 @@ class OwnerLookup:
     #: Event id -> when its owner could not be read first, the oldest first.
     _first_failures: OrderedDict[str, float] = field(init=False, factory=OrderedDict)
     _given_up: LogThrottle = field(init=False)
+    #: Forgets what has come again elsewhere, or never: another node may have taken it.
+    _forgetting: IDelayedCall | None = field(init=False, default=None)
 
     def __attrs_post_init__(self) -> None:
         self._given_up = LogThrottle(self._clock, self._log_given_up)
@@ -80,11 +85,13 @@ class OwnerLookup:
         """Whether an event whose owner cannot be read is to come again; if not, it is counted as given up."""
         now = self._clock.seconds()
         since = self._first_failures.get(event_id, now)
-        self._forget_before(now - 2 * OWNER_PATIENCE)
+        self._forget_old()
         has_place = event_id in self._first_failures or len(self._first_failures) < MAX_RETURNING
         if now - since < OWNER_PATIENCE and has_place:
             # One that has come again keeps its place: the order is that of the first failures.
             self._first_failures[event_id] = since
+            if self._forgetting is None:
+                self._forgetting = self._clock.callLater(_REMEMBERED, self._on_forgetting)
             return True
         self.forget(event_id)
         self._given_up.count(problem)
@@ -97,6 +104,9 @@ class OwnerLookup:
     def stop(self) -> None:
         """Log what has not been logged, and leave no delayed call."""
         self._given_up.stop()
+        if self._forgetting is not None:
+            self._forgetting.cancel()
+            self._forgetting = None
 
     def _answered(self, result: Any) -> str:
         self._waiting -= 1
@@ -108,10 +118,19 @@ class OwnerLookup:
             _log.failure("asking for the owner of a number failed", result)
         return result.getErrorMessage()
 
-    def _forget_before(self, time: float) -> None:
+    def _on_forgetting(self) -> None:
+        self._forgetting = None
+        self._forget_old()
+        if self._first_failures:
+            oldest = next(iter(self._first_failures.values()))
+            wait = max(0.0, oldest + _REMEMBERED - self._clock.seconds())
+            self._forgetting = self._clock.callLater(wait, self._on_forgetting)
+
+    def _forget_old(self) -> None:
+        limit = self._clock.seconds() - _REMEMBERED
         while self._first_failures:
             event_id, since = next(iter(self._first_failures.items()))
-            if since >= time:
+            if since > limit:
                 return
             del self._first_failures[event_id]
 

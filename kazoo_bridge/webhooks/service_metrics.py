@@ -20,7 +20,7 @@ from kazoo_bridge.webhooks.hooks.registry import HookRegistry
 def register_event_metrics(
     registry: CollectorRegistry, handler: WebhookEventHandler, missed: MissedEvents
 ) -> None:
-    """Export what becomes of events."""
+    """Export how many events came, and how many of them reached no hook."""
     register_labelled_counter(
         registry, "webhook_events", "Events taken from the bus", "exchange", lambda: handler.events
     )

@@ -46,7 +46,7 @@ def config(tmp_path: Path) -> Config:
         Config(),
         storage=Storage(make_migrated_database(tmp_path / "b.sqlite3")),
         http=LOOPBACK,
-        egress=evolve(Egress(), allowed_networks=("127.0.0.0/8",), max_redirects=3),
+        egress=evolve(Egress(), allowed_networks=("127.0.0.0/8",), redirect_bodies=True),
     )
 
 

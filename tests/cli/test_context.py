@@ -64,7 +64,10 @@ def invoke(*arguments: str, stdin: str = "") -> Result:
     return CliRunner().invoke(main, [*arguments, "account", "create", "--id", A], input=stdin)
 
 
-def test_a_database_that_no_configuration_names_is_announced(cli: CliHarness, tmp_path: Path) -> None:
+def test_a_database_that_no_configuration_names_is_announced(
+    cli: CliHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(context, "USUAL_PLACES", ())
     created = invoke()
     assert (created.exit_code, created.stdout) == (0, f"{A}\n")
     assert created.stderr.startswith("warning: without --config ")
@@ -72,6 +75,19 @@ def test_a_database_that_no_configuration_names_is_announced(cli: CliHarness, tm
     # It exists now, and is used without a word.
     assert "already" in invoke().stderr
     assert "warning" not in invoke().stderr
+
+
+def test_beside_a_configuration_no_other_database_is_created_without_a_wish(
+    cli: CliHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = tmp_path / "usual.toml"
+    monkeypatch.setattr(context, "USUAL_PLACES", (str(usual),))
+    usual.touch()
+    refused = invoke()
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert f"without --config {usual} this is a new database" in refused.stderr
+    assert list(tmp_path.glob("*.sqlite3")) == []
+    assert invoke("--yes").stderr == ""
 
 
 def test_a_database_that_is_named_is_created_without_a_word(

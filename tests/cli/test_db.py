@@ -82,3 +82,12 @@ def test_a_failed_copy_leaves_nothing(cli: CliHarness, tmp_path: Path) -> None:
 def test_postgresql_has_its_own_tools(cli: CliHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAZOO_BRIDGE__STORAGE__URI", "postgresql+psycopg://localhost:1/x")
     assert "pg_dump" in cli.error("db", "backup", "copy")
+
+
+def test_a_database_that_is_a_uri_is_not_copied(
+    cli: CliHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KAZOO_BRIDGE__STORAGE__URI", "sqlite:///file:there.sqlite3?uri=true")
+    cli.run("account", "list")
+    assert "it is a file: URI of SQLite" in cli.error("db", "backup", "copy.sqlite3")
+    assert [file.name for file in tmp_path.glob("*.sqlite3")] == ["there.sqlite3"]

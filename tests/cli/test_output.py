@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,8 @@ def test_lists(capsys: pytest.CaptureFixture[str]) -> None:
 def test_values_for_people() -> None:
     assert [to_cell(value) for value in (None, "", False, 0, "x")] == ["-", "-", "no", "0", "x"]
     assert utc_time(1_000_000_000.9) == "2001-09-09T01:46:40+00:00"
-    assert (utc_time(None), utc_time(2.0**53)) == (None, None)
+    wrong: Any = ["a list"]
+    assert (utc_time(None), utc_time(2.0**53), utc_time(wrong)) == (None, None, None)
 
 
 def test_long_lists_are_shortened() -> None:

@@ -87,6 +87,17 @@ def test_what_happened_to_an_event() -> None:
     ]
 
 
+def test_a_wrong_answer_of_a_node_is_shown_as_far_as_it_is_one() -> None:
+    wrong = [
+        {"received": [], "occurrences": 5},
+        {"received": "now", "occurrences": ["x", {"selectors": 3, "fired": {"a": 1}, "not_fired": ["h"]}]},
+    ]
+    node = {"node": "a", "events": wrong, "sockets": [{"sockets": None}], "kept_since": {}}
+    lines = list(describe({"id": "c", "nodes": [node], "attempts": [], "deliveries": []}))
+    assert [line for line in lines if "None of account" in line] == ["  None of account -"]
+    assert lines[-1] == "a keeps no events"
+
+
 def test_nothing_is_known() -> None:
     assert list(describe({"id": "x", "nodes": [], "attempts": [], "deliveries": []})) == [
         "nothing is known of x",

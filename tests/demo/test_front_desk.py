@@ -5,6 +5,7 @@ import random
 from collections.abc import Mapping
 
 from twisted.internet.defer import Deferred
+from twisted.logger import capturedLogs
 
 from kazoo_bridge.demo.call import Call
 from kazoo_bridge.demo.front_desk import FrontDesk, PivotRoute
@@ -99,6 +100,20 @@ def test_the_switch_is_busy_while_it_has_as_many_calls_as_it_may() -> None:
 
 def test_nothing_is_left_after_the_stop() -> None:
     harness = DeskHarness()
-    harness.desk.stop()
-    harness.demo.run(100, 5)
+    with capturedLogs() as logs:
+        harness.desk.stop()
+        harness.demo.run(100, 5)
     assert len(harness.bridge.requests) == 1
+    assert logs == []
+
+
+def test_a_cdr_that_cannot_be_posted_is_logged() -> None:
+    harness = DeskHarness()
+    call = harness.call
+    call.hang_up()
+    harness.desk.on_step(call)
+    url, _, answer = harness.bridge.requests[1]
+    assert url == f"{URL}/cdr"
+    with capturedLogs() as logs:
+        answer.errback(OSError("no route"))
+    assert [str(log["reason"]) for log in logs] == ["no route"]

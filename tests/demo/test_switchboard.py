@@ -1,18 +1,25 @@
 from __future__ import annotations
 
+import random
 from collections import defaultdict
 from collections.abc import Iterator
 
 import pytest
+from twisted.internet.task import Clock
 
+from kazoo_bridge.bus.embedded import EmbeddedBus
 from kazoo_bridge.demo import DemoOptions
 from kazoo_bridge.demo.background_activity import MAX_FAXES
 from kazoo_bridge.demo.call_script import MAX_CALL_SECONDS
+from kazoo_bridge.demo.front_desk import PivotRoute
 from kazoo_bridge.demo.leg import SWITCH
 from kazoo_bridge.demo.presence import MAX_UNDISTURBED
+from kazoo_bridge.demo.switchboard import Switchboard
+from kazoo_bridge.demo.tenants import make_tenants
 from kazoo_bridge.kazoo import Event, account_from_db, encode_key_part, to_gregorian
 from kazoo_bridge.plugins.discovery import find_categories
 from tests.demo.harness import START, Harness
+from tests.demo.test_front_desk import FakeBridge
 
 _SECONDS = 10_000
 _MAX_CALLS = 12
@@ -218,6 +225,23 @@ def test_the_same_seed_makes_the_same_events() -> None:
         harness.stop()
         runs.append([(event.routing_key, event.body) for event in harness.events])
     assert runs[0] == runs[1] != runs[2]
+
+
+def test_calls_to_a_front_desk_depend_on_the_seed_and_without_one_on_chance() -> None:
+    def first_call(seed: int | None) -> float:
+        clock, rng = Clock(), random.Random(1)
+        bus, tenants = EmbeddedBus(clock), make_tenants(rng, 1)
+        route = PivotRoute(tenants[0], "http://bridge/", FakeBridge().post)
+        options = DemoOptions(calls_per_minute=0.0001, seed=seed)
+        switchboard = Switchboard(clock, bus, tenants, options, rng, lambda _: None, [route])
+        (desk,) = switchboard._front_desks
+        before = set(clock.getDelayedCalls())
+        desk.start()
+        (starting,) = set(clock.getDelayedCalls()) - before
+        return starting.getTime()
+
+    assert first_call(4) == first_call(4) != first_call(5)
+    assert first_call(None) != first_call(None)
 
 
 def test_accounts_have_different_ids_realms_names_and_numbers() -> None:

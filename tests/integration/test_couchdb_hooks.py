@@ -272,3 +272,24 @@ async def test_without_couchdb_at_the_start_the_node_waits(
     finally:
         await sides.node.stop(Deferred())
         await sides.receiver.stop()
+
+
+@pytest_twisted.ensureDeferred
+async def test_deliveries_rest_while_the_source_is_another_one(sides: Sides) -> None:
+    sides.receiver.statuses = [500]
+    await sides.call()
+    await sides.receiver.arrived(1)
+    await sides.node.stop(Deferred())
+
+    sides.node = Node.from_config(reactor, evolve(sides.config, webhooks=Webhooks(source="storage")))
+    with capturedLogs() as logs:
+        await sides.node.start()
+        await until(lambda: [log["hook_id"] for log in logs if "rest" in str(log.get("log_format"))] == [ONE])
+    assert (await sides.node.webhooks.stores.deliveries.counts())["held"] == 1
+    await sides.node.stop(Deferred())
+
+    sides.receiver.statuses, sides.receiver.received = [200], []
+    sides.node = Node.from_config(reactor, sides.config)
+    await sides.node.start()
+    await sides.receiver.arrived(1)
+    assert sides.hooks_called() == {ONE}

@@ -59,12 +59,6 @@ def test_groups_within_groups_are_followed_once_although_they_contain_each_other
     assert people.devices_of(GROUP, "all") == (DESK, SOFT, DOOR)
 
 
-def test_the_kind_of_a_member() -> None:
-    people = make_people(group_of("sales"))
-    kinds = [people.kind_of(one) for one in ("ana", "desk", "sales", "else")]
-    assert kinds == [USER, DEVICE, GROUP, None]
-
-
 @pytest.mark.parametrize(
     ("first", "last", "name"), [("Ana", "Dahl", "Ana Dahl"), ("", "Ek", "Ek"), ("", "", "")]
 )

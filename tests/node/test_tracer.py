@@ -136,6 +136,15 @@ def test_a_wrong_answer_of_one_node_spoils_no_other() -> None:
     ]
 
 
+def test_ids_that_are_left_out_are_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracer, "MAX_IDS", 1)
+    nodes = FakeNodes()
+    with capturedLogs() as logs:
+        result_of(Tracer(cast(NodeQueryClient, nodes), Records()).trace("c1", None))
+    assert nodes.asked[0][1]["IDs"] == ["c1"]
+    assert [(log["asked"], log["ids"]) for log in logs] == [(1, 2)]
+
+
 def test_accounts_that_are_left_out_are_logged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracer, "MAX_ACCOUNTS", 1)
     nodes = FakeNodes()

@@ -431,6 +431,37 @@ class DeliveryStoreSuite:
         assert await delivery_store.replay(A, None, 0, 300) == 1
         assert await delivery_ids(delivery_store) == ["y", "x"]
 
+    # -- sources of hooks
+
+    @pytest_twisted.ensureDeferred
+    async def test_deliveries_of_another_source_of_hooks_are_held_and_found_again(
+        self, database: Database
+    ) -> None:
+        own, couchdb = DeliveryStore(database, "storage"), DeliveryStore(database, "couchdb")
+        await enqueue(couchdb, "due", "dead")
+        await enqueue(couchdb, "of another hook", hook_id=TWO)
+        await couchdb.record_results(DeliveryResults(dead=[("dead", 9, "r")]), 110)
+        await enqueue(own, "own")
+        # The source is now the storage, which has no such hook.
+        assert await own.delete(ONE) == 2
+        assert await delivery_ids(own) == ["of another hook", "due"]
+        assert await own.due_hooks(200) == [TWO]
+        assert await own.paused_hooks() == [ONE]
+        # It is CouchDB again, which has it.
+        assert await couchdb.resume(ONE, 200) == 1
+        assert ids(await couchdb.claim("me", 200, 300, {ONE: 9})) == ["due"]
+        assert await delivery_ids(couchdb, "dead") == ["dead"]
+        assert await couchdb.delete(ONE) == 0
+        assert await delivery_ids(couchdb) == ["of another hook"]
+
+    @pytest_twisted.ensureDeferred
+    async def test_deliveries_of_an_unknown_source_are_deleted_with_their_hook(
+        self, database: Database, delivery_store: DeliveryStore
+    ) -> None:
+        await enqueue(delivery_store, "of an older version")
+        assert await DeliveryStore(database, "couchdb").delete(ONE) == 0
+        assert await delivery_ids(delivery_store) == []
+
 
 class TestDeliveryStore(DeliveryStoreSuite):
     """On SQLite."""

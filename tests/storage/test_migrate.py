@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection
-from twisted.logger import LogLevel
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from kazoo_bridge import __version__
 from kazoo_bridge.storage import change_log, engine, migrate
@@ -149,6 +149,20 @@ def test_an_old_file_is_copied_before_it_is_upgraded(
         migrate.upgrade(kept)
         assert "deliveries" in _table_names(kept)
         kept.dispose()
+
+
+def test_a_database_that_is_not_copied_is_logged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = engine.open_engine(f"sqlite:///file:{tmp_path}/bridge.sqlite3?uri=true")
+    upgrade = command.upgrade
+    with monkeypatch.context() as patch:
+        patch.setattr(command, "upgrade", lambda config, _: upgrade(config, "0002"))
+        migrate.upgrade(opened)
+    with capturedLogs() as logs:
+        migrate.upgrade(opened)
+    opened.dispose()
+    assert list(tmp_path.glob("*before*")) == []
+    warnings = [log for log in logs if log["log_level"] is LogLevel.warn]
+    assert ["is not copied before the upgrade" in formatEvent(log) for log in warnings] == [True]
 
 
 def test_a_file_that_cannot_be_copied_stays_as_it_was(

@@ -43,6 +43,17 @@ async def test_deliveries_of_disabled_hooks_stay_dead(
 
 
 @pytest_twisted.ensureDeferred
+async def test_a_stored_copy_says_nothing_about_a_hook_of_couchdb(
+    database: Database, hook_store: HookStore, delivery_store: DeliveryStore
+) -> None:
+    copy = await hook_store.create(A, {"name": "n", "uri": "http://x/", "hook": "all", "enabled": False})
+    await delivery_store.enqueue([(make_delivery("x", copy.id), None, "")])
+    recover = partial(recover_deliveries, account_id=None, hook_id=None, since=0.0, now=60.0)
+    assert await database.write(recover) == 0
+    assert await database.write(partial(recover, hooks_are_stored=False)) == 1
+
+
+@pytest_twisted.ensureDeferred
 async def test_many_deliveries_are_tried_again(database: Database, delivery_store: DeliveryStore) -> None:
     ids = [f"msg_{number}" for number in range(600)]
     await delivery_store.enqueue([(make_delivery(one), None, "") for one in ids])

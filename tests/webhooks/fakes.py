@@ -166,6 +166,8 @@ class FakeDeliveryStore(_FakeStore):
     #: The counts of each call of `claim`, and the ids of the hooks that were resumed.
     claims: list[Mapping[str, int]] = field(factory=list)
     resumed: list[str] = field(factory=list)
+    #: Hooks that are of another ``webhooks.source``.
+    elsewhere: set[str] = field(factory=set)
 
     @property
     def statuses(self) -> list[str]:
@@ -277,10 +279,13 @@ class FakeDeliveryStore(_FakeStore):
             sorted({row.delivery.hook_id for row in self.rows.values() if row.status == "held"})
         )
 
-    def delete(self, hook_id: str) -> Deferred[None]:
+    def delete(self, hook_id: str) -> Deferred[int]:
+        if hook_id in self.elsewhere:
+            self._move(hook_id, ["pending"], "held")
+            return self._result(sum(row.delivery.hook_id == hook_id for row in self.rows.values()))
         if not self.down:
             self.rows = {name: row for name, row in self.rows.items() if row.delivery.hook_id != hook_id}
-        return self._result(None)
+        return self._result(0)
 
     def waiting_counts(self, hook_ids: Collection[str]) -> Deferred[Mapping[str, int]]:
         return self._count(hook_ids, ("pending", "held"))

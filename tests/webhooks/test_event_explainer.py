@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from attrs import evolve
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from kazoo_bridge.event_traces import EventTraces
@@ -11,7 +12,7 @@ from kazoo_bridge.kazoo import Event, to_gregorian
 from kazoo_bridge.webhooks.attempts.attempt_document import AttemptFormat
 from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptRecorder
 from kazoo_bridge.webhooks.delivery.dispatcher import delivery_id
-from kazoo_bridge.webhooks.event_explainer import MAX_HOOKS, EventExplainer
+from kazoo_bridge.webhooks.event_explainer import MAX_EVENTS, MAX_HOOKS, EventExplainer
 from kazoo_bridge.webhooks.hooks.hook import Hook
 from kazoo_bridge.webhooks.occurrence_trace import trace_occurrence
 from tests.deferreds import result_of
@@ -32,7 +33,7 @@ class Harness:
         self.recorder = AttemptRecorder(
             self.clock, FakeAttemptStore(), False, AttemptFormat(0, 1000), traced=10
         )
-        self.traces = EventTraces(self.clock.seconds, 10)
+        self.traces = EventTraces(self.clock.seconds, 100)
         self.explainer = EventExplainer(
             CATALOGUE,
             cast(IHookStore, self.hooks),
@@ -146,10 +147,48 @@ def test_a_storage_that_is_away_is_a_note() -> None:
     assert its.occurrence(accounts={ACCOUNT})["fired"] == []
 
 
-def test_the_number_of_explained_hooks_is_bounded() -> None:
+def test_the_number_of_explained_hooks_is_bounded_after_those_of_other_accounts_are_left_out() -> None:
     its = Harness()
     its.hooks.max_hooks = 10_000
-    for _ in range(MAX_HOOKS + 1):
-        its.add()
+    for _ in range(MAX_HOOKS + 2):
+        its.add(PARENT)
+    own = its.add(hook="channel_answer")
     its.happen()
-    assert len(its.occurrence()["not_fired"]) == MAX_HOOKS
+    shown = its.occurrence()
+    assert (len(shown["not_fired"]), shown["note"]) == (MAX_HOOKS, "3 more hooks did not fire")
+    assert [one["hook_id"] for one in its.occurrence(accounts={ACCOUNT})["not_fired"]] == [own]
+
+
+def test_the_events_of_other_accounts_take_no_places() -> None:
+    its = Harness()
+    its.happen()
+    for _ in range(MAX_EVENTS):
+        its.happen(account_id=STRANGER)
+    assert len(its.explain(accounts={ACCOUNT})) == 1
+    assert len(its.explain()) == MAX_EVENTS
+
+
+def test_the_ids_of_deliveries_are_those_of_the_whole_event() -> None:
+    its = Harness()
+    hook_id = its.add(PARENT, include_subaccounts=True)
+    hook = Hook.from_document(its.hooks.hooks[hook_id], CATALOGUE)
+    kept = []
+    for account_id in (STRANGER, ACCOUNT):
+        occurrence = Occurrence("channel_create", account_id, {})
+        kept.append(trace_occurrence(occurrence, [(hook, occurrence)]))
+    its.traces.add(Event("callevt", "k", {"Call-ID": "c1"}, b""), EVENT_ID, tuple(kept))
+    ((shown,),) = (event["occurrences"] for event in its.explain(accounts={ACCOUNT, PARENT}))
+    assert shown["fired"][0]["delivery_id"] == delivery_id(f"{EVENT_ID}.1", hook_id)
+
+
+def test_hooks_are_read_once_for_all_events_of_an_account() -> None:
+    its = Harness()
+    its.add()
+    for _ in range(5):
+        its.happen()
+    its.hooks.manual = True
+    explaining = Deferred.fromCoroutine(its.explainer.explain(["c1"], None))
+    assert len(its.hooks.waiting) == 1
+    its.hooks.waiting[0][0].callback(its.hooks.waiting[0][1])
+    # No further read waits.
+    assert len(result_of(explaining)) == 5

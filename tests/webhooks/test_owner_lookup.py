@@ -100,6 +100,23 @@ def test_events_that_are_to_come_again_are_bounded_and_forgotten() -> None:
     harness.owners.stop()
 
 
+def test_an_event_that_never_comes_again_is_forgotten_without_another_failure() -> None:
+    harness = Harness()
+    assert harness.owners.may_return("first", "away")
+    harness.clock.advance(OWNER_PATIENCE)
+    assert harness.owners.may_return("second", "away")
+    harness.clock.advance(OWNER_PATIENCE - 1)
+    assert harness.owners.returning == 2
+    harness.clock.advance(1)
+    assert harness.owners.returning == 1
+    harness.clock.advance(OWNER_PATIENCE)
+    assert harness.owners.returning == 0
+    assert harness.clock.getDelayedCalls() == []
+    assert harness.owners.may_return("third", "away")
+    harness.owners.stop()
+    assert harness.clock.getDelayedCalls() == []
+
+
 def test_the_first_failures_are_in_their_order_whichever_event_comes_again() -> None:
     harness = Harness()
     assert harness.owners.may_return("first", "away")

@@ -90,12 +90,15 @@ class NewCallPlacer:
         seconds = self._limits.take(account_id)
         if seconds:
             raise TooManyNewCalls(seconds)
-        if len(self._followed) >= MAX_FOLLOWED:
-            raise BusUnavailable(f"the outcomes of {MAX_FOLLOWED} new calls are waited for already")
+        self._check_followed()
         call = NewCall(secrets.token_hex(16), command, account_id)
         if isinstance(request, EavesdropRequest):
             return await self._eavesdrop(call, request, on_outcome)
         return await self._originate(call, request, on_outcome)
+
+    def _check_followed(self) -> None:
+        if len(self._followed) >= MAX_FOLLOWED:
+            raise BusUnavailable(f"the outcomes of {MAX_FOLLOWED} new calls are waited for already")
 
     async def _originate(
         self, call: NewCall, request: OriginateRequest, on_outcome: OnOutcome | None
@@ -154,6 +157,8 @@ class NewCallPlacer:
 
         `timeout`: seconds after which the outcome is late; it may come `OUTCOME_MARGIN` later.
         """
+        # Again: others were placed while the telephones were found.
+        self._check_followed()
         progress = NewCallProgress(call, on_outcome)
         exchange, routing_key, body = message
         asked = self._bus.request(
@@ -191,4 +196,9 @@ class NewCallPlacer:
         elif not progress.first_report.called:
             progress.first_report.errback(result)
         else:
-            progress.fail(result.getErrorMessage())
+            _log.warn(
+                "outcome of a new call not known command_id={id} reason={reason}",
+                id=progress.call.command_id,
+                reason=result.value,
+            )
+            progress.fail("the switch cannot be asked any more")

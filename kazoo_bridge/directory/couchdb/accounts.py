@@ -22,8 +22,8 @@ from kazoo_bridge.directory.couchdb.account_records import (
     parse_all,
     parse_or_log,
 )
-from kazoo_bridge.directory.couchdb.shared_reads import SharedReads
 from kazoo_bridge.directory.couchdb.user_logins import AccountNames
+from kazoo_bridge.directory.shared_reads import SharedReads
 from kazoo_bridge.directory.ttl_cache import TtlCache
 from kazoo_bridge.interfaces import StorageUnavailable
 from kazoo_bridge.token_bucket import TokenBucket

@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from kazoo_bridge.directory.couchdb.shared_reads import SharedReads
+from kazoo_bridge.directory.shared_reads import SharedReads
 from kazoo_bridge.interfaces import StorageUnavailable
 from kazoo_bridge.token_bucket import TokenBucket
 

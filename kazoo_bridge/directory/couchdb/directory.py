@@ -24,12 +24,12 @@ from kazoo_bridge.directory.couchdb.logins import CouchLogins
 from kazoo_bridge.directory.couchdb.numbers import CouchNumbers
 from kazoo_bridge.directory.couchdb.people import CouchPeople
 from kazoo_bridge.directory.couchdb.secrets import AuthSettings, CouchSecrets, Identity
-from kazoo_bridge.directory.couchdb.shared_reads import SharedReads
 from kazoo_bridge.directory.couchdb.sip_usernames import find_sip_usernames
 from kazoo_bridge.directory.dialling import Dialling
 from kazoo_bridge.directory.ended_tokens import EndedTokens
 from kazoo_bridge.directory.jwt_claims import may_be_token
 from kazoo_bridge.directory.people_cache import PEOPLE_TOPICS
+from kazoo_bridge.directory.shared_reads import SharedReads
 from kazoo_bridge.directory.ttl_cache import CacheLookups, TtlCache
 from kazoo_bridge.interfaces import (
     Account,

@@ -10,12 +10,12 @@ from attrs import frozen
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from kazoo_bridge.couchdb.client import CouchClient
 from kazoo_bridge.couchdb.names import SYSTEM_CONFIG, number_database
 from kazoo_bridge.directory.couchdb.cached_reader import PatientRead
 from kazoo_bridge.directory.dialling import Dialling
+from kazoo_bridge.directory.shared_reads import SharedReads
 from kazoo_bridge.interfaces import StorageUnavailable
 from kazoo_bridge.kazoo import is_account_id, is_true
 from kazoo_bridge.kazoo.number_converters import NumberConverters
@@ -62,14 +62,14 @@ class CouchNumbers:
         self._usable = usable
         self._dialling = dialling
         self._known: OrderedDict[str, _Known] = OrderedDict()
-        self._reading: dict[str, list[Deferred[None]]] = {}
+        self._reading: SharedReads[None] = SharedReads()
         #: Numbers that have changed since a request of now began, and how often changes may have been missed.
         self._changed: set[str] = set()
         self._missed = 0
-        #: How often the converters may have changed, which of these they were read after, and who waits.
+        #: How often the converters may have changed, and which of these they were read after.
         self._converters_version = 1
         self._converters_read = 0
-        self._reading_converters: list[Deferred[None]] | None = None
+        self._reading_converters: SharedReads[None] = SharedReads()
         self._paused_until = float("-inf")
 
     def owner(self, number: str) -> str | None:
@@ -95,18 +95,15 @@ class CouchNumbers:
                 return None
             if known is not None and self._is_new(known):
                 return None
-        key, waiter = e164 or number, Deferred[None]()
-        if key in self._reading:
-            self._reading[key].append(waiter)
-        elif now < self._paused_until:
-            if known is not None:
-                return None
-            return fail(StorageUnavailable(f"{self._client.label} has not answered just now"))
-        elif len(self._reading) >= MAX_READING:
-            return fail(StorageUnavailable("too many unknown numbers are asked for"))
-        else:
-            self._reading[key] = [waiter]
-            Deferred.fromCoroutine(self._read(number)).addBoth(self._finished, key)
+        key = e164 or number
+        if key not in self._reading:
+            if now < self._paused_until:
+                if known is not None:
+                    return None
+                return fail(StorageUnavailable(f"{self._client.label} has not answered just now"))
+            if len(self._reading) >= MAX_READING:
+                return fail(StorageUnavailable("too many unknown numbers are asked for"))
+        waiter = self._reading.join(key, lambda: self._read(number))
         if self._usable_owner(number) is not None:
             # Events go on with the known owner if the newer one takes long to read.
             return PatientRead(self._clock, waiter, None, self._begin_pause).answer
@@ -153,10 +150,18 @@ class CouchNumbers:
         return self._converters_read == self._converters_version
 
     async def _read(self, number: str) -> None:
+        try:
+            await self._read_to_known(number)
+        finally:
+            # With the last read under way.
+            if len(self._reading) == 1:
+                self._changed.clear()
+
+    async def _read_to_known(self, number: str) -> None:
         e164 = self._e164(number)
         try:
             while not self._are_converters_known():
-                await self._update_converters()
+                await self._reading_converters.join(CONVERTERS, self._read_converters)
             e164 = self._e164(number)
             if e164 is None:
                 return
@@ -180,25 +185,6 @@ class CouchNumbers:
             if e164 not in self._changed and missed == self._missed:
                 return None if document is None else owner_of(document)
 
-    async def _update_converters(self) -> None:
-        """Read the converters, or wait for the read under way."""
-        if self._reading_converters is not None:
-            waiter: Deferred[None] = Deferred()
-            self._reading_converters.append(waiter)
-            await waiter
-            return
-        self._reading_converters = []
-        result: Failure | None = None
-        try:
-            await self._read_converters()
-        except BaseException:
-            result = Failure()
-            raise
-        finally:
-            waiting, self._reading_converters = self._reading_converters, None
-            for waiter in waiting:
-                waiter.callback(result)
-
     async def _read_converters(self) -> None:
         version = self._converters_version
         manager = await self._client.find(SYSTEM_CONFIG, CONVERTERS)
@@ -214,15 +200,6 @@ class CouchNumbers:
                     reason=problem,
                 )
             self._dialling.converters = converters
-
-    def _finished(self, result: Failure | None, key: str) -> None:
-        waiting = self._reading.pop(key)
-        if not self._reading:
-            self._changed.clear()
-        for waiter in waiting:
-            # A waiter that was cancelled has fired already.
-            if not waiter.called:
-                waiter.callback(result)
 
 
 def owner_of(document: Mapping[str, Any]) -> str | None:

@@ -9,9 +9,9 @@ from typing import Generic, TypeVar
 from attrs import frozen
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
-from twisted.python.failure import Failure
 
 from kazoo_bridge.directory.crossbar.availability import Availability
+from kazoo_bridge.directory.shared_reads import SharedReads
 from kazoo_bridge.directory.ttl_cache import CacheLookups
 from kazoo_bridge.interfaces import StorageUnavailable
 
@@ -62,7 +62,7 @@ class AnswerCache(Generic[T]):
         self._on_ended = on_ended
         self._entries: OrderedDict[str, _Answer[T]] = OrderedDict()
         self.lookups = CacheLookups()
-        self._waiting: dict[str, list[Deferred[T | None]]] = {}
+        self._asking: SharedReads[T | None] = SharedReads()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -84,7 +84,7 @@ class AnswerCache(Generic[T]):
     def get(self, key: str, ask: Callable[[], Awaitable[T | None]]) -> Deferred[T | None]:
         """Fire with the answer from memory, or else with that of `ask`, None for what is unknown.
 
-        All who wait for the same key share one question. If the source does not answer, fires with an old
+        All that wait for the same key share one question. If the source does not answer, fires with an old
         answer if there is one, or else fails with `StorageUnavailable`.
         """
         now = self._clock.seconds()
@@ -96,14 +96,7 @@ class AnswerCache(Generic[T]):
             self._entries.move_to_end(key)
             return succeed(entry.value)
         self.lookups.misses += 1
-        waiter: Deferred[T | None] = Deferred()
-        waiting = self._waiting.get(key)
-        if waiting is not None:
-            waiting.append(waiter)
-            return waiter
-        self._waiting[key] = [waiter]
-        Deferred.fromCoroutine(self._answer(key, ask)).addBoth(self._finish, key)
-        return waiter
+        return self._asking.join(key, lambda: self._answer(key, ask))
 
     def put(self, key: str, value: T | None) -> None:
         """Store what the source has answered just now."""
@@ -130,12 +123,6 @@ class AnswerCache(Generic[T]):
             return entry.value
         self.put(key, value)
         return value
-
-    def _finish(self, result: T | Failure | None, key: str) -> None:
-        for waiter in self._waiting.pop(key):
-            # A waiter that was cancelled has fired already.
-            if not waiter.called:
-                waiter.callback(result)
 
     def _fresh(self, key: str, now: float) -> _Answer[T] | None:
         entry = self._entries.get(key)

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from attrs import define, field, frozen
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from kazoo_bridge.directory.crossbar.answers import read_login
 from kazoo_bridge.directory.crossbar.http_client import CrossbarAnswer, CrossbarClient
+from kazoo_bridge.directory.shared_reads import SharedReads
 from kazoo_bridge.interfaces import StorageUnavailable
 
 _log = Logger()
@@ -22,6 +21,9 @@ RETRY_AFTER_REFUSAL = 30.0
 
 #: Requests that wait for a login at the same time; more fail at once.
 MAX_WAITING = 1000
+
+#: The key of the login among the shared reads.
+_LOGIN = "login"
 
 
 @frozen
@@ -40,8 +42,7 @@ class ApiSession:
     problem: str | None = field(init=False, default=None)
     _login: _Login | None = field(init=False, default=None, repr=False)
     _refused: float | None = field(init=False, default=None)
-    _logging_in: bool = field(init=False, default=False)
-    _waiting: set[Deferred[_Login]] = field(init=False, factory=set)
+    _logins: SharedReads[_Login] = field(init=False, factory=SharedReads)
 
     async def account_id(self) -> str:
         """Return the id of the account of the API key. Raises `StorageUnavailable`."""
@@ -70,22 +71,9 @@ class ApiSession:
         if self._login is not None and self._login is not expired:
             return self._login
         self._login = None
-        if len(self._waiting) >= MAX_WAITING:
+        if self._logins.waiters(_LOGIN) >= MAX_WAITING:
             raise StorageUnavailable("too many requests wait for the login at crossbar")
-        waiter: Deferred[_Login] = Deferred(self._waiting.discard)
-        self._waiting.add(waiter)
-        if not self._logging_in:
-            self._logging_in = True
-            Deferred.fromCoroutine(self._log_in()).addBoth(self._login_ended)
-        return await waiter
-
-    def _login_ended(self, result: _Login | Failure) -> None:
-        self._logging_in = False
-        if isinstance(result, _Login):
-            self._login = result
-        waiting, self._waiting = self._waiting, set()
-        for waiter in waiting:
-            waiter.callback(result)
+        return await self._logins.join(_LOGIN, self._log_in)
 
     async def _log_in(self) -> _Login:
         now = self._clock.seconds()
@@ -98,4 +86,5 @@ class ApiSession:
             _log.error("{problem}", problem=self.problem)
             raise StorageUnavailable(self.problem)
         self._refused = self.problem = None
-        return _Login(*login)
+        self._login = _Login(*login)
+        return self._login

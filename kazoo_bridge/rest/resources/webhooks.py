@@ -142,9 +142,11 @@ class WebhookResource(RoutedResource):
 
 
 def author_of(context: RequestContext) -> HookAuthor | None:
-    """Return the account and the user of the request's token."""
+    """Return the account and the user of the request's token, and the request's id."""
     principal = context.principal
-    return None if principal is None else HookAuthor(principal.account_id, principal.user_id)
+    if principal is None:
+        return None
+    return HookAuthor(principal.account_id, principal.user_id, context.request_id)
 
 
 def _is_soft(context: RequestContext) -> bool:

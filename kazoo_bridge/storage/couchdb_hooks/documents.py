@@ -59,13 +59,14 @@ MAX_DOCUMENT_BYTES, MAX_DEPTH = 256 * 1024, 32
 #: Characters of a ``disable_reason``.
 _MAX_REASON = 1000
 
-#: Where crossbar keeps who has written a document last. The last two are those of a token that acts as
-#: another one, which this service does not note.
+#: Where crossbar keeps who has written a document last, and with which request. The last two are those of a
+#: token that acts as another one, which this service does not note.
 _AUTHOR_KEYS = frozenset(
     {
         "pvt_is_authenticated",
         "pvt_auth_account_id",
         "pvt_auth_user_id",
+        "pvt_request_id",
         "pvt_original_auth_account_id",
         "pvt_original_auth_owner_id",
     }
@@ -202,12 +203,15 @@ def soft_deleted(previous: Document, node: str, now: int, author: HookAuthor | N
 
 
 def _with_author(document: Document, author: HookAuthor | None) -> Document:
-    """Return a document with the account and the user who have written it; see ``crossbar_doc``."""
+    """Return a document with the account, user and request that have written it; see ``crossbar_doc``."""
     if author is None:
         return document
     kept = {name: value for name, value in document.items() if name not in _AUTHOR_KEYS}
-    user = {} if author.user_id is None else {"pvt_auth_user_id": author.user_id}
-    return kept | {"pvt_is_authenticated": True, "pvt_auth_account_id": author.account_id} | user
+    if author.user_id is not None:
+        kept["pvt_auth_user_id"] = author.user_id
+    if author.request_id is not None:
+        kept["pvt_request_id"] = author.request_id
+    return kept | {"pvt_is_authenticated": True, "pvt_auth_account_id": author.account_id}
 
 
 def _public_document(document: Document) -> dict[str, Any]:

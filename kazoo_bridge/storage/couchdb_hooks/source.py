@@ -39,6 +39,7 @@ class CouchHookSource(HookSource):
     Later, the hooks in memory serve on, and writing one fails with `StorageUnavailable`.
     """
 
+    kind = "couchdb"
     hooks: CouchHookStore
 
     def __init__(

@@ -31,6 +31,8 @@ class PausedDeliveries:
     _resumed_at: float | None = field(init=False, default=None)
     #: Hooks that are being resumed, and whether that is to be repeated.
     _resuming: dict[str, bool] = field(init=False, factory=dict)
+    #: Hooks that were not found, but of which another source's deliveries stay: they are not sought again.
+    _resting: set[str] = field(init=False, factory=set)
 
     def on_hook_loaded(self, hook_id: str, became_enabled: bool) -> None:
         """Follow a change of a hook: close its circuit and, if it became enabled, resume its deliveries.
@@ -79,16 +81,18 @@ class PausedDeliveries:
     async def resume_enabled(self) -> None:
         """Resume what a crash or a refused write has left paused; raises `StorageUnavailable`.
 
-        Deletes what was stored when its hook had just been deleted. Does nothing more often than every 30 s.
+        Deletes what was stored when its hook had just been deleted; deliveries of hooks of another
+        ``webhooks.source`` rest. Does nothing more often than every 30 s.
         """
         now = self._clock.seconds()
         if self._resumed_at is not None and now - self._resumed_at < _RESUME_INTERVAL:
             return
         paused = await self._deliveries.paused_hooks()
+        self._resting.intersection_update(paused)
         for hook_id in paused:
             if self._registry.get(hook_id) is not None:
                 await self.resume(hook_id)
-        unknown = {hook_id for hook_id in paused if self._registry.find(hook_id) is None}
+        unknown = {hook_id for hook_id in paused if self._registry.find(hook_id) is None} - self._resting
         if unknown:
             for hook_id in unknown - {hook.id for hook in await self._hooks.by_ids(unknown)}:
                 await self._delete(hook_id)
@@ -109,6 +113,15 @@ class PausedDeliveries:
             await self._delete(hook_id)
 
     async def _delete(self, hook_id: str) -> None:
-        await self._deliveries.delete(hook_id)
-        # Deleting a hook deletes its deliveries. What is left may be of hooks of another `webhooks.source`.
-        _log.warn("deliveries deleted, there is no such hook hook_id={hook_id}", hook_id=hook_id)
+        kept = await self._deliveries.delete(hook_id)
+        if not kept:
+            # Deleting a hook deletes its deliveries; these were stored at the same time.
+            _log.warn("deliveries deleted, there is no such hook hook_id={hook_id}", hook_id=hook_id)
+            return
+        if hook_id not in self._resting:
+            self._resting.add(hook_id)
+            _log.warn(
+                "deliveries rest, their hook is of another webhooks.source hook_id={hook_id} count={count}",
+                hook_id=hook_id,
+                count=kept,
+            )

@@ -11,13 +11,12 @@ from kazoo_bridge.webhooks.egress import BadDestination, parse_destination
 from kazoo_bridge.webhooks.egress.destination import DEFAULT_PORTS, Destination
 from kazoo_bridge.webhooks.http.http_request import HookRequest
 
-#: Method -> the statuses that are followed. A POST or PUT is not followed where browsers would make it a GET
-#: without the event; by 303, which demands that, a POST is, like by KAZOO's HTTP client (Erlang's ``httpc``).
-_REDIRECT_STATUSES = {
-    "GET": frozenset({301, 302, 303, 307, 308}),
-    "POST": frozenset({303, 307, 308}),
-    "PUT": frozenset({307, 308}),
-}
+#: Method -> the statuses that are followed, like by KAZOO's HTTP client (Erlang's ``httpc``). Other redirects
+#: of a POST or PUT are not: browsers would make it a GET without the event.
+_REDIRECT_STATUSES = {"GET": frozenset({301, 302, 303, 307, 308}), "POST": frozenset({303})}
+
+#: The statuses with which a POST or PUT may be sent to another place with its body.
+_BODY_REDIRECT_STATUSES = frozenset({307, 308})
 
 _MAX_LOCATION_LENGTH = 2048
 
@@ -29,8 +28,13 @@ class RedirectRefused(Exception):
     """The redirect is not followed. The text says why, for the hook's owner, without the location."""
 
 
-def is_redirect(method: str, status: int) -> bool:
-    """Return whether a request with `method` that is answered with `status` is sent to another place."""
+def is_redirect(method: str, status: int, *, bodies: bool = False) -> bool:
+    """Return whether a request with `method` that is answered with `status` is sent to another place.
+
+    `bodies`: a POST or PUT may be sent there, too, with its body.
+    """
+    if bodies and method in ("POST", "PUT") and status in _BODY_REDIRECT_STATUSES:
+        return True
     return status in _REDIRECT_STATUSES.get(method, ())
 
 

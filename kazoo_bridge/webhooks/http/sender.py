@@ -105,8 +105,8 @@ class Sender:
     `request_timeout` is in seconds and covers one attempt: connecting, all redirects, and reading the
     response; a request's own time-out overrides it. `keep_success_headers` is false where nothing records the
     headers of successful responses, which are then not collected. `max_redirects` is the number of redirects
-    (see `is_redirect`) that are followed; with 0 a redirect is a response like any other. `pool` is the
-    agent's: `begin` uses it without the agent.
+    (see `is_redirect`, also for `redirect_bodies`) that are followed; with 0 a redirect is a response like
+    any other. `pool` is the agent's: `begin` uses it without the agent.
     """
 
     _clock: IReactorTime
@@ -115,6 +115,7 @@ class Sender:
     keep_success_headers: bool = True
     max_redirects: int = 0
     _pool: ConnectionPool | None = None
+    redirect_bodies: bool = False
 
     @property
     def persistent(self) -> bool:
@@ -171,6 +172,12 @@ class Sender:
         following = self._follow_redirects(request.source(), outcome, location)
         return await self._bounded(following, seconds, self.timeout_of(request))
 
+    def is_redirected(self, request: HookRequest | WireRequest, outcome: Outcome) -> bool:
+        """Return whether the result of `request` is a redirect that may be followed."""
+        if outcome.success or outcome.status is None:
+            return False
+        return is_redirect(request.method, outcome.status, bodies=self.redirect_bodies)
+
     async def _bounded(
         self, attempt: Coroutine[Any, Any, Outcome], seconds: float, timeout: float
     ) -> Outcome:
@@ -194,14 +201,14 @@ class Sender:
         self, request: HookRequest, outcome: Outcome, location: str | None
     ) -> Outcome:
         for _ in range(self.max_redirects):
-            if outcome.status is None or not _is_redirected(request, outcome):
+            if outcome.status is None or not self.is_redirected(request, outcome):
                 return outcome
             try:
                 request = redirect(request, outcome.status, location)
             except RedirectRefused as refused:
                 return evolve(outcome, error=describe_error(refused))
             outcome, location = await self._exchange_redirected(request)
-        if self.max_redirects and _is_redirected(request, outcome):
+        if self.max_redirects and self.is_redirected(request, outcome):
             return evolve(outcome, error=f"more redirects than {self.max_redirects}")
         return outcome
 
@@ -276,7 +283,7 @@ class _PooledAttempt(PooledExchange):
         except Exception as error:
             self.on_failure(error)
             return
-        if sender.max_redirects and not outcome.success and _is_redirected(self._request, outcome):
+        if sender.max_redirects and not outcome.success and sender.is_redirected(self._request, outcome):
             self._follow(response)
         else:
             _report(self._done, outcome)
@@ -344,10 +351,6 @@ def failed_outcome(error: BaseException, timeout: float) -> Outcome:
         unreachable=unreachable,
         error_reason=reason_of_error(error),
     )
-
-
-def _is_redirected(request: HookRequest | WireRequest, outcome: Outcome) -> bool:
-    return not outcome.success and outcome.status is not None and is_redirect(request.method, outcome.status)
 
 
 def _location(headers: Headers) -> str | None:

@@ -59,6 +59,21 @@ class DirectoryWithPeople(FakeDirectory):
         return succeed(None)
 
 
+@define(eq=False)
+class SlowDirectory(DirectoryWithPeople):
+    """Knows the people when `answer` is called."""
+
+    waiting: list[Deferred[People]] = field(factory=list)
+
+    def people(self, account_id: str) -> Deferred[People]:
+        self.waiting.append(Deferred())
+        return self.waiting[-1]
+
+    def answer(self) -> None:
+        while self.waiting:
+            self.waiting.pop(0).callback(self.known)
+
+
 def make_directory(**more: Any) -> DirectoryWithPeople:
     return DirectoryWithPeople(**more)
 

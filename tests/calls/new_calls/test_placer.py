@@ -6,7 +6,9 @@ from typing import Any, cast
 import pytest
 from attrs import define, evolve, field
 from twisted.internet.defer import Deferred
+from twisted.logger import capturedLogs
 
+from kazoo_bridge.calls.new_calls import placer
 from kazoo_bridge.calls.new_calls.placer import OUTCOME_MARGIN
 from kazoo_bridge.calls.service import CallService
 from kazoo_bridge.config import Calls, Config
@@ -24,7 +26,7 @@ from kazoo_bridge.interfaces import (
 )
 from kazoo_bridge.kazoo import TARGETED, Event
 from tests.calls.harness import Harness, running_harness, start
-from tests.calls.new_calls.fakes import DirectoryWithQuickcall, make_directory
+from tests.calls.new_calls.fakes import DirectoryWithQuickcall, SlowDirectory, make_directory
 from tests.calls.switch import ACCOUNT, OTHER, channel
 
 ORIGINATE = {"from_type": "user", "from_id": "u1", "to": "2003"}
@@ -122,10 +124,30 @@ def test_the_outcome_is_bounded_in_time(calls: NewCallHarness) -> None:
 def test_the_bus_is_lost_before_and_after_the_answer(calls: NewCallHarness) -> None:
     calls.base.result_of(calls.place("originate", ORIGINATE), 0.5)
     waiting = calls.place("originate", ORIGINATE)
-    calls.base.bus.stopService()
-    calls.base.failure_of(waiting, BusUnavailable)
-    assert [one.status for one in calls.outcomes] == ["unknown"]
+    with capturedLogs() as logs:
+        calls.base.bus.stopService()
+        calls.base.failure_of(waiting, BusUnavailable)
+    (outcome,) = calls.outcomes
+    # The broker's own words are for the operator.
+    assert (outcome.status, outcome.reason) == ("unknown", "the switch cannot be asked any more")
+    assert [str(log["reason"]) for log in logs if log.get("id") == outcome.command_id]
     calls.base.bus.startService()
+
+
+def test_the_new_calls_whose_outcome_is_waited_for_are_bounded(
+    base: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(placer, "MAX_FOLLOWED", 2)
+    directory = SlowDirectory()
+    calls = make_harness(base, directory)
+    calls.listen()
+    waiting = [calls.place("originate", ORIGINATE) for _ in range(3)]
+    assert calls.requests == []
+    directory.answer()
+    calls.base.settle()
+    assert len(calls.requests) == 2
+    assert "2 new calls are waited for" in str(calls.base.failure_of(waiting[2], BusUnavailable))
+    assert "2 new calls are waited for" in str(calls.refusal("originate", ORIGINATE, BusUnavailable))
 
 
 def test_nothing_takes_the_request(base: Harness) -> None:

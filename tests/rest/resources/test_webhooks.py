@@ -284,6 +284,7 @@ async def test_who_writes_a_hook_and_how_it_is_deleted(verb: str, path: str, ask
     principals = {"user": Principal(ACCOUNT, user_id="u1"), "account": Principal(ACCOUNT)}
     directory, writes = FakeDirectory({ACCOUNT: Account(ACCOUNT, "", "")}, principals), RecordedWrites()
     webhooks: Any = writes
+    request_ids: list[str] = []
     async with running_site(
         WebhookResource(directory, webhooks), HookActionResource(directory, webhooks)
     ) as site:
@@ -292,7 +293,11 @@ async def test_who_writes_a_hook_and_how_it_is_deleted(verb: str, path: str, ask
             data = None if verb == "DELETE" else json.dumps(document).encode()
             answered = await site(f"{hooks_path()}{path}", verb=verb, token=token, raw=data)
             assert answered.code == 503
-    assert writes.asked == [(asked[0], HookAuthor(ACCOUNT, user_id), asked[1]) for user_id in ("u1", None)]
+            request_ids.append(answered.json_body["request_id"])
+    assert writes.asked == [
+        (asked[0], HookAuthor(ACCOUNT, user_id, request_id), asked[1])
+        for user_id, request_id in zip(("u1", None), request_ids, strict=True)
+    ]
 
 
 @pytest_twisted.ensureDeferred

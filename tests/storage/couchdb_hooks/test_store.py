@@ -209,23 +209,23 @@ def test_a_hook_is_deleted_for_good_if_the_client_asks_for_it(harness: HooksHarn
 
 def test_a_document_says_who_has_written_it_last_like_crossbars(harness: HooksHarness) -> None:
     harness.load()
-    user, account = HookAuthor(A, "u1"), HookAuthor(B)
+    user, account = HookAuthor(A, "u1", "r1"), HookAuthor(B, None, "r2")
 
     def author(hook_id: str) -> tuple[Any, ...]:
-        keys = ("pvt_is_authenticated", "pvt_auth_account_id", "pvt_auth_user_id")
+        keys = ("pvt_is_authenticated", "pvt_auth_account_id", "pvt_auth_user_id", "pvt_request_id")
         return tuple(harness.document(hook_id).get(key) for key in keys)
 
     hook = result_of(harness.store.create(A, DOCUMENT, author=user))
-    assert author(hook.id) == (True, A, "u1")
+    assert author(hook.id) == (True, A, "u1", "r1")
     # The service itself: who has asked for the last change stays.
     hook = result_of(harness.store.replace(hook, DOCUMENT | {"enabled": False}))
-    assert author(hook.id) == (True, A, "u1")
+    assert author(hook.id) == (True, A, "u1", "r1")
     harness.couch.update(WEBHOOKS, hook.id, pvt_original_auth_account_id=A)
     hook = result_of(harness.store.replace(harness.hook(hook.id), DOCUMENT, author=account))
-    assert author(hook.id) == (True, B, None)
+    assert author(hook.id) == (True, B, None, "r2")
     assert "pvt_original_auth_account_id" not in harness.document(hook.id)
     result_of(harness.store.delete(hook, author=user))
-    assert author(hook.id) == (True, A, "u1")
+    assert author(hook.id) == (True, A, "u1", "r1")
 
 
 def test_the_hooks_of_a_deleted_account_are_deleted(harness: HooksHarness) -> None:

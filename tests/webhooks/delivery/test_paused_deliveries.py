@@ -132,3 +132,25 @@ def test_deliveries_are_paused_when_the_hook_exists_and_deleted_otherwise() -> N
     assert [(row.delivery.hook_id, row.status) for row in harness.deliveries.rows.values()] == [
         ("h1", "held")
     ]
+
+
+def test_deliveries_of_hooks_of_another_source_rest_until_these_are_there_again() -> None:
+    agent, harness = make_harness(started=False)
+    for event_id in ("pending", "pending too"):
+        harness.store(harness.hook("h1"), event_id)
+    harness.store(harness.hook("h2"), "held", next_attempt=UNTIL_ENABLED)
+    for hook_id in ("h1", "h2"):
+        harness.registry.remove(hook_id)
+        del harness.hooks.hooks[hook_id]
+        harness.deliveries.elsewhere.add(hook_id)
+    with capturedLogs() as logs:
+        harness.start()
+        harness.pump(100)
+    assert agent.hooks == []
+    assert harness.deliveries.statuses == ["held"] * 3
+    # Each once: they are not looked for again.
+    assert sorted((log["hook_id"], log["count"]) for log in logs) == [("h1", 2), ("h2", 1)]
+    for hook_id in ("h1", "h2"):
+        harness.hook(hook_id)
+    harness.pump(31)
+    assert set(agent.hooks) == {"h1", "h2"}

@@ -87,7 +87,7 @@ def test_successes_that_are_recorded_have_headers_and_body_of_their_own() -> Non
 
 
 def test_the_source_is_asked_for_only_when_it_is_needed() -> None:
-    harness, asked = Harness(max_redirects=1), []
+    harness, asked = Harness(max_redirects=1, redirect_bodies=True), []
 
     def source() -> HookRequest:
         asked.append(1)
@@ -117,7 +117,7 @@ def test_the_time_is_the_requests_or_the_senders(own: float | None, seconds: flo
 
 
 def test_redirects_share_the_time() -> None:
-    harness = Harness(max_redirects=5)
+    harness = Harness(max_redirects=5, redirect_bodies=True)
     harness.begin()
     harness.clock.advance(TIMEOUT - 1)
     harness.answer(b"HTTP/1.1 307 X\r\nLocation: /y\r\nContent-Length: 0\r\n\r\n")
@@ -130,7 +130,7 @@ def test_redirects_share_the_time() -> None:
 
 @pytest.mark.parametrize("redirected", [False, True])
 def test_a_cancelled_request_has_no_result_and_closes_its_connection(redirected: bool) -> None:
-    harness = Harness(max_redirects=5)
+    harness = Harness(max_redirects=5, redirect_bodies=True)
     exchange = harness.begin()
     if redirected:
         harness.answer(b"HTTP/1.1 307 X\r\nLocation: /y\r\nContent-Length: 0\r\n\r\n")
@@ -181,7 +181,7 @@ def no_source() -> HookRequest:
 
 @pytest.mark.parametrize("with_pool", [True, False])
 def test_a_source_that_fails_is_a_defect(with_pool: bool) -> None:
-    harness = Harness(max_redirects=1)
+    harness = Harness(max_redirects=1, redirect_bodies=True)
     sender = harness.sender if with_pool else evolve(harness.sender, pool=None)
     with capturedLogs() as events:
         sender.begin(evolve(wire_request(REQUEST), source=no_source), harness.outcomes.append)

@@ -19,11 +19,18 @@ HEADERS = {"X-Hook-ID": "h", "X-Account-ID": "a", "Content-Type": "application/j
 
 
 @pytest.mark.parametrize(
-    ("method", "followed"),
-    [("GET", {301, 302, 303, 307, 308}), ("POST", {303, 307, 308}), ("PUT", {307, 308}), ("HEAD", set())],
+    ("method", "followed", "with_bodies"),
+    [
+        ("GET", {301, 302, 303, 307, 308}, set()),
+        ("POST", {303}, {307, 308}),
+        ("PUT", set(), {307, 308}),
+        ("HEAD", set(), set()),
+    ],
 )
-def test_which_redirects_are_followed(method: str, followed: set[int]) -> None:
+def test_which_redirects_are_followed(method: str, followed: set[int], with_bodies: set[int]) -> None:
     assert {status for status in range(100, 600) if is_redirect(method, status)} == followed
+    found = {status for status in range(100, 600) if is_redirect(method, status, bodies=True)}
+    assert found == followed | with_bodies
 
 
 def post(url: str = "https://hook.example/a/b?c", method: str = "POST") -> HookRequest:
@@ -124,10 +131,11 @@ class Harness:
         locations: list[str],
         success_statuses: frozenset[int] = frozenset(),
         method: str = "POST",
+        redirect_bodies: bool = True,
     ) -> Outcome:
         self.receiver.locations = locations
         agent, pool = guarded_agent(reactor, EgressPolicy.from_config(["10.0.0.0/8", "::/0"], []), 5)
-        sender = Sender(reactor, agent, 5, True, max_redirects, pool)
+        sender = Sender(reactor, agent, 5, True, max_redirects, pool, redirect_bodies)
         request = HookRequest(method, f"{self.url}/start", HEADERS, b"{}", success_statuses)
         outcome = await self.door(sender, request)
         await pool.close()
@@ -163,6 +171,9 @@ async def test_redirects_are_followed_as_far_as_allowed(harness: Harness) -> Non
         ("POST", 303, ["POST", "GET"]),
         ("POST", 302, ["POST"]),
         ("PUT", 303, ["PUT"]),
+        ("GET", 307, ["GET", "GET"]),
+        ("POST", 307, ["POST"]),
+        ("PUT", 308, ["PUT"]),
     ],
 )
 @pytest_twisted.ensureDeferred
@@ -170,7 +181,7 @@ async def test_redirects_are_followed_like_in_kazoo(
     harness: Harness, method: str, status: int, requests: list[str]
 ) -> None:
     harness.receiver.status = status
-    outcome = await harness.send(3, ["/next"], method=method)
+    outcome = await harness.send(3, ["/next"], method=method, redirect_bodies=False)
     assert [one.method for one in harness.receiver.received] == requests
     assert outcome.success is (len(requests) == 2)
     assert outcome.status == (200 if outcome.success else status)

@@ -1,4 +1,4 @@
-"""The time since which a delivery has been waiting: a replay starts it anew."""
+"""The time since which a delivery has been waiting: a replay begins it again."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Generic, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -18,32 +18,40 @@ class SharedReads(Generic[T]):
     """
 
     def __init__(self) -> None:
-        self._waiting: dict[str, list[Deferred[T]]] = {}
+        #: By key, the callers that wait, in their order.
+        self._waiting: dict[str, dict[Deferred[T], None]] = {}
 
     def __len__(self) -> int:
         return len(self._waiting)
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._waiting)
+
     def __contains__(self, key: object) -> bool:
         return key in self._waiting
+
+    def waiters(self, key: str) -> int:
+        """Return how many callers wait for the read under way for `key`."""
+        return len(self._waiting.get(key, ()))
 
     def join(self, key: str, read: Callable[[], Coroutine[Any, Any, T]]) -> Deferred[T]:
         """Fire with the result of the read under way for `key`; without one, start `read`.
 
         Fails with what the read raises.
         """
-        waiter: Deferred[T] = Deferred()
-        if key in self._waiting:
-            self._waiting[key].append(waiter)
-        else:
-            self._waiting[key] = [waiter]
+        is_first = key not in self._waiting
+        waiting = self._waiting.setdefault(key, {})
+        waiter: Deferred[T] = Deferred(lambda cancelled: waiting.pop(cancelled, None))
+        waiting[waiter] = None
+        if is_first:
             Deferred.fromCoroutine(read()).addBoth(self._finished, key)
         return waiter
 
     def _finished(self, result: T | Failure, key: str) -> None:
-        for waiter in self._waiting.pop(key):
-            # A waiter that was cancelled has fired already.
-            if waiter.called:
-                continue
+        waiting = self._waiting.pop(key)
+        while waiting:
+            waiter = next(iter(waiting))
+            del waiting[waiter]
             if isinstance(result, Failure):
                 waiter.errback(result)
             else:

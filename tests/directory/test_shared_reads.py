@@ -1,8 +1,9 @@
 from __future__ import annotations
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.python.failure import Failure
 
-from kazoo_bridge.directory.couchdb.shared_reads import SharedReads
+from kazoo_bridge.directory.shared_reads import SharedReads
 from kazoo_bridge.interfaces import StorageUnavailable
 from tests.directory.couchdb.harness import error_of, result_of
 
@@ -51,8 +52,9 @@ def test_callers_share_a_failure() -> None:
 def test_a_caller_that_is_cancelled_ends_neither_the_read_nor_the_wait_of_others() -> None:
     harness = Harness()
     first, second = harness.join(), harness.join()
+    assert (harness.reads.waiters("a"), harness.reads.waiters("b")) == (2, 0)
     first.addErrback(lambda _: None).cancel()
-    assert (len(harness.reads), second.called) == (1, False)
+    assert (len(harness.reads), harness.reads.waiters("a"), second.called) == (1, 1, False)
     harness.source.callback("x")
     assert result_of(second) == "x"
 
@@ -62,3 +64,13 @@ def test_a_read_that_ends_at_once() -> None:
     harness.source.callback("x")
     assert result_of(harness.join()) == "x"
     assert len(harness.reads) == 0
+
+
+def test_a_caller_may_cancel_another_one() -> None:
+    harness = Harness()
+    first, second = harness.join(), harness.join()
+    cancelled: list[Failure] = []
+    second.addErrback(cancelled.append)
+    first.addCallback(lambda _: second.cancel())
+    harness.source.callback("x")
+    assert (first.called, [one.type for one in cancelled], len(harness.reads)) == (True, [CancelledError], 0)
