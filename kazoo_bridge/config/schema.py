@@ -34,6 +34,7 @@ from kazoo_bridge.config.validators import (
     check_networks,
     check_optional_endpoint,
     check_origins,
+    check_otlp_endpoint,
     check_proxy_uri,
     check_region,
     check_storage_uri,
@@ -311,6 +312,16 @@ class Trace:
 
 
 @frozen
+class Opentelemetry:
+    """Where spans of events, delivery attempts and commands go."""
+
+    endpoint: str = _checked("", check_otlp_endpoint)
+    sample_ratio: float = field(
+        default=1.0, validator=[ge(0), le(1)], metadata={EXPECTED: "a number from 0 to 1"}
+    )
+
+
+@frozen
 class Plugins:
     """Event categories that are not built in."""
 
@@ -366,6 +377,7 @@ class Config:
     log: Log = Log()
     node: NodeSection = NodeSection()
     trace: Trace = Trace()
+    opentelemetry: Opentelemetry = Opentelemetry()
 
     def errors(self) -> Iterator[str]:
         """Yield what the kinds of the directory and the source of hooks need, but is not there."""
