@@ -103,7 +103,11 @@ METRICS = {
 }
 
 #: Only with `amqp.zones`.
-METRICS_OF_ZONES = {"zone_up": ("gauge", "zone")}
+METRICS_OF_ZONES = {
+    "zone_up": ("gauge", "zone"),
+    "zone_bindings_missing": ("gauge", "zone"),
+    "zone_connects": ("counter", "connection,zone"),
+}
 
 #: Only with a broker.
 METRICS_OF_AMQP = {"bus_connects": ("counter", "connection")}
