@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from attrs import frozen
+from attrs import define, field, frozen
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 
 from kazoo_bridge.event_traces import EventTrace, EventTraces
 from kazoo_bridge.interfaces import IDirectory, IHookStore, StorageUnavailable, StoredHook
@@ -22,10 +24,34 @@ from kazoo_bridge.webhooks.occurrence_trace import OccurrenceTrace, silence_reas
 MAX_EVENTS, MAX_HOOKS = 50, 50
 
 
+@define
+class _HookReader:
+    """The hooks of accounts and those above them, read once for all events of an answer."""
+
+    _explainer: EventExplainer
+    _read: dict[str, list[tuple[StoredHook, Hook | str]] | StorageUnavailable] = field(factory=dict)
+
+    async def of_account(self, account_id: str) -> list[tuple[StoredHook, Hook | str]]:
+        """Return each stored hook, as nodes use it or with the reason why it cannot be used.
+
+        Raises `StorageUnavailable`, again without asking if it has been raised for the account.
+        """
+        if account_id not in self._read:
+            try:
+                self._read[account_id] = await self._explainer.read_hooks(account_id)
+            except StorageUnavailable as error:
+                self._read[account_id] = error
+        read = self._read[account_id]
+        if isinstance(read, StorageUnavailable):
+            raise read
+        return read
+
+
 @frozen
 class EventExplainer:
     """Reads the traces of one node."""
 
+    _clock: IReactorTime
     _catalogue: HookCatalogue
     _hooks: IHookStore
     _directory: IDirectory
@@ -40,17 +66,36 @@ class EventExplainer:
         missing, with the reason.
         """
         found = []
+        reader = _HookReader(self)
         for trace in self._traces.find(ids, MAX_EVENTS):
             occurrences = [OccurrenceTrace._make(one) for one in trace.result]
             if accounts is not None:
                 occurrences = [one for one in occurrences if one.account_id in accounts]
                 if not occurrences:
                     continue
-            found.append(await self._event(trace, occurrences, accounts))
+            found.append(await self._event(trace, occurrences, accounts, reader))
+            # An account may have thousands of hooks: others are served in between.
+            await deferLater(self._clock, 0)
         return found
 
+    async def read_hooks(self, account_id: str) -> list[tuple[StoredHook, Hook | str]]:
+        """See `_HookReader.of_account`."""
+        ancestors = self._directory.ancestors(account_id) or ()
+        stored = await self._hooks.for_accounts([account_id, *ancestors])
+        return [(hook, self._parse(hook)) for hook in stored]
+
+    def _parse(self, stored: StoredHook) -> Hook | str:
+        try:
+            return Hook.from_document(stored, self._catalogue)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            return f"its document cannot be used: {error}"
+
     async def _event(
-        self, trace: EventTrace, occurrences: Sequence[OccurrenceTrace], accounts: Collection[str] | None
+        self,
+        trace: EventTrace,
+        occurrences: Sequence[OccurrenceTrace],
+        accounts: Collection[str] | None,
+        reader: _HookReader,
     ) -> dict[str, Any]:
         counts: Counter[str] = Counter()
         return {
@@ -61,7 +106,8 @@ class EventExplainer:
             "call_id": trace.call_id,
             "event_id": trace.event_id,
             "occurrences": [
-                await self._occurrence(trace, occurrence, accounts, counts) for occurrence in occurrences
+                await self._occurrence(trace, occurrence, accounts, counts, reader)
+                for occurrence in occurrences
             ],
         }
 
@@ -71,6 +117,7 @@ class EventExplainer:
         occurrence: OccurrenceTrace,
         accounts: Collection[str] | None,
         counts: Counter[str],
+        reader: _HookReader,
     ) -> dict[str, Any]:
         """Describe an occurrence. `counts`: how many deliveries the event has made so far, by hook."""
         deliveries = {}
@@ -93,32 +140,32 @@ class EventExplainer:
         if occurrence.inline:
             return described | {"note": "the event contains its hook: no other hook fires"}
         try:
-            described["not_fired"] = await self._not_fired(event, occurrence)
+            hooks = await reader.of_account(occurrence.account_id)
+            described["not_fired"] = self._not_fired(event, occurrence, hooks)
             if accounts is not None:
+                seen = {hook.id for hook, _ in hooks if hook.account_id in accounts}
                 for name in ("fired", "not_fired"):
-                    described[name] = await self._of_accounts(described[name], accounts)
+                    described[name] = [one for one in described[name] if one["hook_id"] in seen]
         except StorageUnavailable as error:
             # Of an account's own hooks and those above it, only the storage knows which is which.
             hidden: dict[str, Any] = {} if accounts is None else {"fired": []}
             return described | hidden | {"note": f"other hooks cannot be read: {error}"}
         return described
 
-    async def _of_accounts(
-        self, described: list[dict[str, Any]], accounts: Collection[str]
+    def _not_fired(
+        self,
+        event: EventTrace,
+        occurrence: OccurrenceTrace,
+        hooks: Sequence[tuple[StoredHook, Hook | str]],
     ) -> list[dict[str, Any]]:
-        stored = await self._hooks.by_ids([one["hook_id"] for one in described])
-        seen = {hook.id for hook in stored if hook.account_id in accounts}
-        return [one for one in described if one["hook_id"] in seen]
-
-    async def _not_fired(self, event: EventTrace, occurrence: OccurrenceTrace) -> list[dict[str, Any]]:
-        account_id = str(occurrence.account_id)
-        ancestors = self._directory.ancestors(account_id) or ()
-        stored = await self._hooks.for_accounts([account_id, *ancestors])
-        superadmins = {one for one in (account_id, *ancestors) if self._directory.is_superadmin(one)}
+        account_id = occurrence.account_id
+        superadmins = {
+            one for one in {hook.account_id for hook, _ in hooks} if self._directory.is_superadmin(one)
+        }
         explained = []
-        for hook in stored:
+        for hook, parsed in hooks:
             if hook.id not in occurrence.fired:
-                same_type, reason = self._reason(hook, event, occurrence, superadmins)
+                same_type, reason = _reason(hook, parsed, event, occurrence, superadmins)
                 explained.append((not same_type, hook.account_id != account_id, hook, reason))
         explained.sort(key=lambda one: one[:2])
         return [
@@ -126,18 +173,21 @@ class EventExplainer:
             for _, _, hook, reason in explained[:MAX_HOOKS]
         ]
 
-    def _reason(
-        self, stored: StoredHook, event: EventTrace, occurrence: OccurrenceTrace, superadmins: Collection[str]
-    ) -> tuple[bool, str]:
-        """Return whether the hook is for such events, and why it did not fire."""
-        try:
-            hook = Hook.from_document(stored, self._catalogue)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            return True, f"its document cannot be used: {error}"
-        same_type = hook.event == occurrence.hook
-        if same_type and from_gregorian(stored.created) > event.received:
-            return True, "it was created after the event"
-        reason = silence_reason(hook, occurrence, superadmins)
-        if from_gregorian(stored.modified) > event.received:
-            reason += " (it was changed after the event)"
-        return same_type, reason
+
+def _reason(
+    stored: StoredHook,
+    hook: Hook | str,
+    event: EventTrace,
+    occurrence: OccurrenceTrace,
+    superadmins: Collection[str],
+) -> tuple[bool, str]:
+    """Return whether the hook is for such events, and why it did not fire."""
+    if isinstance(hook, str):
+        return True, hook
+    same_type = hook.event == occurrence.hook
+    if same_type and from_gregorian(stored.created) > event.received:
+        return True, "it was created after the event"
+    reason = silence_reason(hook, occurrence, superadmins)
+    if from_gregorian(stored.modified) > event.received:
+        reason += " (it was changed after the event)"
+    return same_type, reason

@@ -298,7 +298,12 @@ class WebhookService:
     def explainer(self) -> EventExplainer:
         """What says of an event which hooks it fired, and why others did not."""
         return EventExplainer(
-            self.catalogue, self.stores.hooks, self._directory, self.recorder, self.event_handler.traces
+            self._reactor,
+            self.catalogue,
+            self.stores.hooks,
+            self._directory,
+            self.recorder,
+            self.event_handler.traces,
         )
 
     def start(self) -> None:

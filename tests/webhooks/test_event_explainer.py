@@ -2,7 +2,9 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import pytest
 from attrs import evolve
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from kazoo_bridge.event_traces import EventTraces
@@ -34,6 +36,7 @@ class Harness:
         )
         self.traces = EventTraces(self.clock.seconds, 10)
         self.explainer = EventExplainer(
+            self.clock,
             CATALOGUE,
             cast(IHookStore, self.hooks),
             cast(IDirectory, FakeDirectory({ACCOUNT: (PARENT,), PARENT: ()})),
@@ -53,7 +56,11 @@ class Harness:
         self.traces.add(event, EVENT_ID if fired else "", (trace_occurrence(happened, matches),))
 
     def explain(self, wanted: str = "c1", accounts: Any = None) -> list[dict[str, Any]]:
-        return result_of(self.explainer.explain([wanted], accounts))
+        explaining = Deferred.fromCoroutine(self.explainer.explain([wanted], accounts))
+        while not explaining.called:
+            assert self.clock.getDelayedCalls(), "it waits for nothing"
+            self.clock.advance(0)
+        return result_of(explaining)
 
     def occurrence(self, **arguments: Any) -> dict[str, Any]:
         ((one,),) = (event["occurrences"] for event in self.explain(**arguments))
@@ -153,3 +160,34 @@ def test_the_number_of_explained_hooks_is_bounded() -> None:
         its.add()
     its.happen()
     assert len(its.occurrence()["not_fired"]) == MAX_HOOKS
+
+
+def test_hooks_are_read_once_for_all_events_of_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    its = Harness()
+    its.add()
+    for _ in range(3):
+        its.happen()
+    read: list[Any] = []
+    for_accounts = its.hooks.for_accounts
+
+    def noted(account_ids: Any) -> Any:
+        read.append(list(account_ids))
+        return for_accounts(account_ids)
+
+    monkeypatch.setattr(FakeHookStore, "for_accounts", lambda _self, account_ids: noted(account_ids))
+    assert len(its.explain()) == 3
+    assert read == [[ACCOUNT, PARENT]]
+    its.hooks.down = True
+    assert all("cannot be read" in event["occurrences"][0]["note"] for event in its.explain())
+    assert len(read) == 2
+
+
+def test_others_are_served_between_two_events() -> None:
+    its = Harness()
+    its.add()
+    for _ in range(2):
+        its.happen()
+    explaining = Deferred.fromCoroutine(its.explainer.explain(["c1"], None))
+    assert not explaining.called
+    its.clock.advance(0)
+    assert len(result_of(explaining)) == 2
