@@ -85,8 +85,8 @@ class WebhookEventHandler:
 
     def __attrs_post_init__(self) -> None:
         self._owners = OwnerLookup(self._clock, self._directory)
-        self._by_exchange = _index_by_exchange(self._categories)
-        self.events_by_category = dict.fromkeys((category.name for category in self._categories), 0)
+        self._by_exchange, self.events_by_category = {}, {}
+        self.add_categories(self._categories)
         self._without_account = LogThrottle(self._clock, self._log_without_account)
         self._unknown_account = LogThrottle(self._clock, self._log_unknown_account)
 
@@ -146,6 +146,13 @@ class WebhookEventHandler:
         if self._owners.returning:
             self._owners.forget(event_id(event))
         return self._deliver(occurrences, parts, event)
+
+    def add_categories(self, categories: Iterable[IEventCategory]) -> None:
+        """Let these categories interpret events, too."""
+        for category in categories:
+            self.events_by_category[category.name] = 0
+            for exchange in {topic.exchange for topic in webhook_topics([category])}:
+                self._by_exchange.setdefault(exchange, []).append(category)
 
     def stop(self) -> None:
         """Log the counts that have not been logged, and leave no delayed call."""
@@ -360,11 +367,3 @@ def when_ended(completion: Deferred[None] | Completion | None) -> Deferred[None]
     else:
         completion.when_done(ended.callback)
     return ended
-
-
-def _index_by_exchange(categories: Sequence[IEventCategory]) -> dict[str, list[IEventCategory]]:
-    found: dict[str, list[IEventCategory]] = {}
-    for category in categories:
-        for exchange in {topic.exchange for topic in webhook_topics([category])}:
-            found.setdefault(exchange, []).append(category)
-    return found

@@ -104,7 +104,7 @@ class WebhookService:
     _config: Config
     _bus: IBus
     _directory: IDirectory
-    _categories: Sequence[IEventCategory]
+    _categories: list[IEventCategory]
     _cluster_id: ClusterId
     _http: HookHttpClient
     _scheduler: FairScheduler
@@ -258,7 +258,7 @@ class WebhookService:
             config=config,
             bus=bus,
             directory=directory,
-            categories=categories,
+            categories=list(categories),
             cluster_id=cluster_id,
             http=http,
             scheduler=scheduler,
@@ -271,6 +271,32 @@ class WebhookService:
             hook_changes=HookChangeConsumer(bus, hooks, directory, on_account_deleted),
             notifications=notifications,
         )
+
+    def add_categories(self, categories: Sequence[IEventCategory]) -> None:
+        """Have the hook types of further categories. Then load the hooks, and call `bind_topics`."""
+        self._categories += categories
+        self.catalogue.add(hook for category in categories for hook in category.hooks)
+        self.hooks.rules.update()
+        self.event_handler.add_categories(categories)
+
+    @property
+    def is_consuming(self) -> bool:
+        """Whether events are consumed: after `start`, before `stop_consuming`."""
+        return self._consumer is not None and not self._stopped
+
+    async def bind_topics(self) -> list[str]:
+        """Bind the queue to what all categories need; return why that has failed, a line for each topic."""
+        if self._consumer is None:
+            return []
+        topics = sorted(webhook_topics(self._categories), key=lambda topic: (topic.exchange, topic.pattern))
+        problems: list[str] = []
+        await gatherResults(
+            [
+                self._consumer.bind(topic).addErrback(lambda failure: problems.append(str(failure.value)))
+                for topic in topics
+            ]
+        )
+        return problems
 
     async def check_command_url(self, url: str) -> str | None:
         """Return why a command may not make the switch request `url`; None if it may."""
