@@ -47,7 +47,7 @@ MAX_WAITING = 8192
 BATCH_SIZE, EXPORT_INTERVAL_MS = 512, 1000
 
 #: Seconds that one export may take, attempts included.
-EXPORT_TIMEOUT = 5.0
+EXPORT_TIMEOUT = 10.0
 
 _KINDS = {"consumer": SpanKind.CONSUMER, "client": SpanKind.CLIENT, "producer": SpanKind.PRODUCER}
 
