@@ -80,7 +80,7 @@ def _install_environment(wheels: Path, environment: Path) -> None:
         "install",
         "--quiet",
         "--no-compile",
-        f"{wheel}[postgresql]",
+        f"{wheel}[postgresql,otel]",
         environ=environ,
     )
     helped = _run(str(environment / "bin" / "twistd"), "--help", environ=environ)

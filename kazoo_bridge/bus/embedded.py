@@ -195,6 +195,10 @@ class EmbeddedBus(Service):
         for name, kind in exchanges.items():
             self._topics.setdefault(name, TopicTable(wildcards=kind == "topic"))
 
+    def connects(self) -> dict[str, int]:
+        """Return how many connections were established: there are none."""
+        return {}
+
     def register_metrics(self, registry: CollectorRegistry) -> None:
         """Register the metrics of the messages and of the durable queues."""
         self._decoder.register_metrics(registry)

@@ -15,11 +15,14 @@ _MIN_COUNT = 1000
 
 
 def register_unacknowledged(registry: CollectorRegistry, read: Callable[[], float]) -> None:
-    """Register the number of messages that this node has received and not acknowledged."""
+    """Register the number of messages that this node has received and not acknowledged.
+
+    Only queues of the home zone have messages to acknowledge: events of other zones count as done on arrival.
+    """
     register_gauge(
         registry,
         "unacknowledged",
-        "Messages that this node has received and not acknowledged yet",
+        "Messages of the home zone that this node has received and not acknowledged yet",
         read,
     )
 
@@ -57,7 +60,7 @@ def register_binding_metrics(registry: CollectorRegistry, missing: Callable[[], 
     register_gauge(
         registry,
         "bindings_missing",
-        "Topics of event categories that are not bound, because their exchange is missing",
+        "Topics of event categories that are not bound in the home zone, because their exchange is missing",
         lambda: len(missing()),
     )
 

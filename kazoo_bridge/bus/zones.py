@@ -28,7 +28,7 @@ from kazoo_bridge.bus.request_reply import DoneWhen
 from kazoo_bridge.interfaces import BusUnavailable, Completion, EventHandler, IBus, IConsumer, Queue, Topic
 from kazoo_bridge.kazoo import Event
 from kazoo_bridge.log_throttle import LogThrottle
-from kazoo_bridge.metrics import register_labelled_gauge
+from kazoo_bridge.metrics import register_counters, register_labelled_gauge
 
 #: The bus of one zone.
 ZoneBus = AmqpBus | EmbeddedBus
@@ -224,7 +224,7 @@ class ZonedBus(MultiService):
             bus.add_exchanges(exchanges)
 
     def register_metrics(self, registry: CollectorRegistry) -> None:
-        """Register the metrics of the home zone's bus, and whether the other zones are there."""
+        """Register the metrics of the home zone's bus, and how the other zones are."""
         self._home.register_metrics(registry)
         register_labelled_gauge(
             registry,
@@ -232,6 +232,24 @@ class ZonedBus(MultiService):
             "1 while the node consumes the events of another zone, by its place in amqp.zones",
             "zone",
             lambda: {str(zone.number): float(zone.bus.unavailable_reason() is None) for zone in self._zones},
+        )
+        register_labelled_gauge(
+            registry,
+            "zone_bindings_missing",
+            "Topics of event categories not bound in another zone, because their exchange is missing",
+            "zone",
+            lambda: {str(zone.number): len(zone.bus.missing_bindings()) for zone in self._zones},
+        )
+        register_counters(
+            registry,
+            "zone_connects",
+            "Connections to the brokers of other zones that were established",
+            ("zone", "connection"),
+            lambda: {
+                (str(zone.number), connection): count
+                for zone in self._zones
+                for connection, count in zone.bus.connects().items()
+            },
         )
 
     def stopService(self) -> Deferred[None]:

@@ -69,6 +69,9 @@ def describe(traced: Mapping[str, Any]) -> Iterator[str]:
     if not (found or traced["attempts"] or traced["deliveries"]):
         yield f"nothing is known of {traced['id']}"
     for node in nodes:
+        if node.get("problem"):
+            yield f"{node['node']}: {node['problem']}"
+            continue
         since = utc_time(node.get("kept_since"))
         kept = f"{node.get('kept_events', 0)} events since {since}" if since else "no events"
         yield f"{node['node']} keeps {kept}"

@@ -16,8 +16,9 @@ import cattrs
 from attrs import Attribute, fields
 from twisted.logger import Logger
 
+from kazoo_bridge.config.keys import EXPECTED, MAY_BE_TABLE
 from kazoo_bridge.config.permissions import check_file, is_readable_by_all
-from kazoo_bridge.config.schema import EXPECTED, MAY_BE_TABLE, Config
+from kazoo_bridge.config.schema import Config
 from kazoo_bridge.json_numbers import to_integer
 
 _log = Logger()
@@ -54,6 +55,12 @@ def _strictly(kind: type, expected: str) -> Callable[[Any, Any], Any]:
     return structure
 
 
+def _number(value: Any, _: Any) -> float:
+    if type(value) not in (int, float):
+        raise ValueError(f"expected a number, got {value!r}")
+    return float(value)
+
+
 def _strings(value: Any, _: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise ValueError(f"expected a list of strings, got {value!r}")
@@ -80,6 +87,7 @@ def _numbers(value: Any, _: Any) -> tuple[int, ...]:
 _converter = cattrs.Converter()
 _converter.register_structure_hook(str, _strictly(str, "a string"))
 _converter.register_structure_hook(int, _strictly(int, "a whole number"))
+_converter.register_structure_hook(float, _number)
 _converter.register_structure_hook(bool, _strictly(bool, "true or false"))
 _converter.register_structure_hook_func(lambda kind: kind == tuple[str, ...], _strings)
 _converter.register_structure_hook_func(lambda kind: kind == str | tuple[str, ...], _string_or_strings)
@@ -181,6 +189,8 @@ def _from_text(text: str, kind: Any) -> Any:
     if kind is int:
         number = to_integer(text, accept_text=True)
         return text if number is None else number
+    if kind is float:
+        return float(text) if re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,18})?", text) else text
     if kind is str or (kind == str | tuple[str, ...] and not re.search(r"[\[,]", text)):
         return text
     if text.lstrip().startswith("["):

@@ -7,18 +7,16 @@ values come from a file or from a test. Units are in the names of keys (``_s``, 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-from attrs import field, frozen
-from attrs.validators import ge, in_, le, matches_re
+from attrs import frozen
 
 from kazoo_bridge.config.amqp_uris import parse_uris
 from kazoo_bridge.config.certificates import check_certificates, check_key_pair, check_private_key
+from kazoo_bridge.config.keys import checked, choice, integer, ratio, text
 from kazoo_bridge.config.private_networks import NON_PUBLIC_NETWORKS
 from kazoo_bridge.config.public_keys import check_public_keys
 from kazoo_bridge.config.validators import (
     LOG_LEVELS,
-    Check,
     check_amqp_uri,
     check_amqp_zones,
     check_api_key,
@@ -34,66 +32,29 @@ from kazoo_bridge.config.validators import (
     check_networks,
     check_optional_endpoint,
     check_origins,
+    check_otlp_endpoint,
     check_proxy_uri,
     check_region,
     check_storage_uri,
     check_websocket_uri,
 )
 
-#: Metadata of a key: what its value must be, for errors. Without it, the validator's own text is the error.
-EXPECTED = "expected"
-
-#: Metadata of a list that may also be a table: ``{"a": "b"}`` is ``["a=b"]``.
-MAY_BE_TABLE = "may_be_table"
-
-
-def _integer(default: int, minimum: int, maximum: int | None = None) -> Any:
-    if maximum is None:
-        return field(
-            default=default,
-            validator=ge(minimum),
-            metadata={EXPECTED: f"a whole number of at least {minimum}"},
-        )
-    return field(
-        default=default,
-        validator=[ge(minimum), le(maximum)],
-        metadata={EXPECTED: f"a whole number from {minimum} to {maximum}"},
-    )
-
-
-def _choice(default: str, *values: str) -> Any:
-    return field(default=default, validator=in_(values), metadata={EXPECTED: " or ".join(map(repr, values))})
-
-
-def _text(default: str, pattern: str, expected: str) -> Any:
-    return field(default=default, validator=matches_re(pattern), metadata={EXPECTED: expected})
-
-
-def _checked(default: Any, check: Check, *, secret: bool = False, may_be_table: bool = False) -> Any:
-    """Make a key whose value `check` checks; a secret is left out of the repr and of errors."""
-
-    def validator(_section: Any, _attribute: Any, value: Any) -> None:
-        check(value)
-
-    metadata = {MAY_BE_TABLE: may_be_table}
-    return field(default=default, repr=not secret, validator=validator, metadata=metadata)
-
 
 @frozen
 class Amqp:
     """The message bus."""
 
-    uri: str = _checked("embedded:", check_amqp_uri, secret=True)
-    queue: str = _text(
+    uri: str = checked("embedded:", check_amqp_uri, secret=True)
+    queue: str = text(
         "kazoo_bridge.webhooks",
         r"(?!amq\.)[\x21-\x7e]{1,255}",
         "a queue name of 1 to 255 printable characters",
     )
-    queue_type: str = _choice("quorum", "quorum", "classic")
-    prefetch: int = _integer(500, 1, 65535)
-    queue_max_bytes: int = _integer(1024**3, 0, 2**50)
-    queue_max_age_s: int = _integer(3 * 86400, 0, 365 * 86400)
-    zones: tuple[str, ...] = _checked((), check_amqp_zones, secret=True)
+    queue_type: str = choice("quorum", "quorum", "classic")
+    prefetch: int = integer(500, 1, 65535)
+    queue_max_bytes: int = integer(1024**3, 0, 2**50)
+    queue_max_age_s: int = integer(3 * 86400, 0, 365 * 86400)
+    zones: tuple[str, ...] = checked((), check_amqp_zones, secret=True)
 
     @property
     def is_embedded(self) -> bool:
@@ -120,7 +81,7 @@ class Amqp:
 class Storage:
     """The database of hooks, accounts and tokens."""
 
-    uri: str = _checked("sqlite:///kazoo-bridge.sqlite3", check_storage_uri, secret=True)
+    uri: str = checked("sqlite:///kazoo-bridge.sqlite3", check_storage_uri, secret=True)
     backup_before_upgrade: bool = True
 
 
@@ -128,63 +89,63 @@ class Storage:
 class Http:
     """The REST server, and the limits of a client."""
 
-    endpoint: str = _checked("tcp:8000:interface=127.0.0.1", check_endpoint)
-    requests_per_second: int = _integer(50, 0, 1_000_000)
-    request_burst: int = _integer(500, 1, 1_000_000)
-    request_timeout_s: int = _integer(30, 1, 3600)
-    idle_timeout_s: int = _integer(60, 1, 3600)
-    max_connections: int = _integer(500, 0)
-    max_connections_per_ip: int = _integer(100, 0)
-    connections_per_second: int = _integer(50, 0, 1_000_000)
-    connection_burst: int = _integer(200, 1, 1_000_000)
-    max_page_bytes: int = _integer(1_048_576, 65_536, 67_108_864)
+    endpoint: str = checked("tcp:8000:interface=127.0.0.1", check_endpoint)
+    requests_per_second: int = integer(50, 0, 1_000_000)
+    request_burst: int = integer(500, 1, 1_000_000)
+    request_timeout_s: int = integer(30, 1, 3600)
+    idle_timeout_s: int = integer(60, 1, 3600)
+    max_connections: int = integer(500, 0)
+    max_connections_per_ip: int = integer(100, 0)
+    connections_per_second: int = integer(50, 0, 1_000_000)
+    connection_burst: int = integer(200, 1, 1_000_000)
+    max_page_bytes: int = integer(1_048_576, 65_536, 67_108_864)
 
 
 @frozen
 class Metrics:
     """Where the metrics for Prometheus are served; empty: beside REST."""
 
-    endpoint: str = _checked("", check_optional_endpoint)
+    endpoint: str = checked("", check_optional_endpoint)
 
 
 @frozen
 class Websockets:
     """The websocket server, and the limits of a client."""
 
-    endpoint: str = _checked("tcp:5555:interface=127.0.0.1", check_endpoint)
-    max_connections_per_ip: int = _integer(200, 0)
-    max_connections: int = _integer(10_000, 0)
-    max_unauthenticated: int = _integer(4000, 0)
-    max_unauthenticated_per_ip: int = _integer(100, 0)
-    max_connections_per_account: int = _integer(5000, 0)
-    max_subscriptions: int = _integer(1000, 1, 100_000)
-    max_subscriptions_per_account: int = _integer(20_000, 0)
-    max_message_bytes: int = _integer(65_536, 1024, 16_777_216)
-    rate_per_second: int = _integer(10, 1, 1_000_000)
-    rate_burst: int = _integer(100, 1, 1_000_000)
-    handshake_timeout_s: int = _integer(10, 1, 600)
-    authentication_timeout_s: int = _integer(60, 1, 86_400)
-    ping_interval_s: int = _integer(30, 1, 3600)
-    idle_timeout_s: int = _integer(3600, 1, 604_800)
+    endpoint: str = checked("tcp:5555:interface=127.0.0.1", check_endpoint)
+    max_connections_per_ip: int = integer(200, 0)
+    max_connections: int = integer(10_000, 0)
+    max_unauthenticated: int = integer(4000, 0)
+    max_unauthenticated_per_ip: int = integer(100, 0)
+    max_connections_per_account: int = integer(5000, 0)
+    max_subscriptions: int = integer(1000, 1, 100_000)
+    max_subscriptions_per_account: int = integer(20_000, 0)
+    max_message_bytes: int = integer(65_536, 1024, 16_777_216)
+    rate_per_second: int = integer(10, 1, 1_000_000)
+    rate_burst: int = integer(100, 1, 1_000_000)
+    handshake_timeout_s: int = integer(10, 1, 600)
+    authentication_timeout_s: int = integer(60, 1, 86_400)
+    ping_interval_s: int = integer(30, 1, 3600)
+    idle_timeout_s: int = integer(3600, 1, 604_800)
     close_on_expiry: bool = True
-    send_buffer_bytes: int = _integer(262_144, 4096, 268_435_456)
-    max_dropped_events: int = _integer(10_000, 1, 100_000_000)
-    resume_window_s: int = _integer(120, 0, 86_400)
-    resume_events: int = _integer(1000, 1, 100_000)
-    resume_bytes_per_account: int = _integer(67_108_864, 0)
-    resume_bytes: int = _integer(536_870_912, 0)
-    allowed_origins: tuple[str, ...] = _checked(("*",), check_origins)
-    trusted_proxies: tuple[str, ...] = _checked((), check_networks)
+    send_buffer_bytes: int = integer(262_144, 4096, 268_435_456)
+    max_dropped_events: int = integer(10_000, 1, 100_000_000)
+    resume_window_s: int = integer(120, 0, 86_400)
+    resume_events: int = integer(1000, 1, 100_000)
+    resume_bytes_per_account: int = integer(67_108_864, 0)
+    resume_bytes: int = integer(536_870_912, 0)
+    allowed_origins: tuple[str, ...] = checked(("*",), check_origins)
+    trusted_proxies: tuple[str, ...] = checked((), check_networks)
 
 
 @frozen
 class Calls:
     """Queries of live calls, commands to them, and new calls."""
 
-    query_timeout_ms: int = _integer(2000, 10, 60_000)
+    query_timeout_ms: int = integer(2000, 10, 60_000)
     check_urls: bool = True
     allow_eavesdrop: bool = False
-    new_calls_per_minute: int = _integer(60, 1, 6000)
+    new_calls_per_minute: int = integer(60, 1, 6000)
     system_wide_channels: bool = True
 
 
@@ -192,61 +153,61 @@ class Calls:
 class Pivot:
     """Pivot points: where KAZOO reaches them, and their bounds."""
 
-    base_uri: str = _checked("", check_base_uri)
-    kazoo_networks: tuple[str, ...] = _checked((), check_networks)
-    max_requests_per_account: int = _integer(100, 1, 100_000)
-    own_modules: tuple[str, ...] = _checked((), check_callflow_modules)
+    base_uri: str = checked("", check_base_uri)
+    kazoo_networks: tuple[str, ...] = checked((), check_networks)
+    max_requests_per_account: int = integer(100, 1, 100_000)
+    own_modules: tuple[str, ...] = checked((), check_callflow_modules)
 
 
 @frozen
 class Webhooks:
     """Where hooks come from, and how webhooks are sent, retried and disabled."""
 
-    source: str = _choice("storage", "storage", "couchdb")
-    request_timeout_ms: int = _integer(10_000, 1, 600_000)
-    connect_timeout_ms: int = _integer(10_000, 1, 600_000)
-    attempt_failure_count: int = _integer(6, 1)
-    attempt_failure_expiry_ms: int = _integer(60_000, 1)
+    source: str = choice("storage", "storage", "couchdb")
+    request_timeout_ms: int = integer(10_000, 1, 600_000)
+    connect_timeout_ms: int = integer(10_000, 1, 600_000)
+    attempt_failure_count: int = integer(6, 1)
+    attempt_failure_expiry_ms: int = integer(60_000, 1)
     disable_disabler: bool = False
     self_healing: bool = True
-    probe_after_s: int = _integer(30, 1, 600)
-    give_up_after_s: int = _integer(3 * 86_400, 1)
+    probe_after_s: int = integer(30, 1, 600)
+    give_up_after_s: int = integer(3 * 86_400, 1)
     log_successful_attempts: bool = False
-    attempt_retention_days: int = _integer(30, 1, 3650)
-    attempt_body_limit: int = _integer(4096, 0, 65536)
-    attempt_head_limit: int = _integer(4096, 256, 65536)
-    attempts_max_per_hook: int = _integer(10_000, 100, 10_000_000)
-    attempts_max_per_account: int = _integer(50_000, 100, 10_000_000)
-    tests_per_minute: int = _integer(60, 1, 1_000_000)
-    attempt_payload_limit: int = _integer(16_384, 0, 1_048_576)
+    attempt_retention_days: int = integer(30, 1, 3650)
+    attempt_body_limit: int = integer(4096, 0, 65536)
+    attempt_head_limit: int = integer(4096, 256, 65536)
+    attempts_max_per_hook: int = integer(10_000, 100, 10_000_000)
+    attempts_max_per_account: int = integer(50_000, 100, 10_000_000)
+    tests_per_minute: int = integer(60, 1, 1_000_000)
+    attempt_payload_limit: int = integer(16_384, 0, 1_048_576)
     retry_bad_status: bool = True
-    retry_schedule_s: tuple[int, ...] = _checked(
+    retry_schedule_s: tuple[int, ...] = checked(
         (5, 30, 120, 600, 1800, 3600, 7200, 14_400, 21_600, 28_800), check_delays
     )
-    pending_max_age_s: int = _integer(3 * 86_400, 1)
-    pending_max_per_hook: int = _integer(100_000, 1)
-    dead_retention_days: int = _integer(30, 1, 3650)
-    dead_max_per_hook: int = _integer(10_000, 1)
-    max_hooks_per_account: int = _integer(1000, 0)
-    max_requests: int = _integer(256, 1, 10_000)
-    max_requests_per_hook: int = _integer(32, 1, 10_000)
-    keep_alive_s: int = _integer(15, 0, 3600)
-    max_body_bytes: int = _integer(1_048_576, 1024, 16_777_216)
-    cluster_id: str = _text("", r"[\x21-\x7e]{0,128}", "at most 128 printable characters without spaces")
+    pending_max_age_s: int = integer(3 * 86_400, 1)
+    pending_max_per_hook: int = integer(100_000, 1)
+    dead_retention_days: int = integer(30, 1, 3650)
+    dead_max_per_hook: int = integer(10_000, 1)
+    max_hooks_per_account: int = integer(1000, 0)
+    max_requests: int = integer(256, 1, 10_000)
+    max_requests_per_hook: int = integer(32, 1, 10_000)
+    keep_alive_s: int = integer(15, 0, 3600)
+    max_body_bytes: int = integer(1_048_576, 1024, 16_777_216)
+    cluster_id: str = text("", r"[\x21-\x7e]{0,128}", "at most 128 printable characters without spaces")
 
 
 @frozen
 class Egress:
     """Where webhooks may go, and with which certificates."""
 
-    denied_networks: tuple[str, ...] = _checked(NON_PUBLIC_NETWORKS, check_networks)
-    allowed_networks: tuple[str, ...] = _checked((), check_networks)
-    max_redirects: int = _integer(3, 0, 10)
+    denied_networks: tuple[str, ...] = checked(NON_PUBLIC_NETWORKS, check_networks)
+    allowed_networks: tuple[str, ...] = checked((), check_networks)
+    max_redirects: int = integer(3, 0, 10)
     redirect_bodies: bool = False
-    ca_bundle: str = _checked("", check_certificates)
-    client_certificate: str = _checked("", check_certificates)
-    client_key: str = _checked("", check_private_key)
-    proxy: str = _checked("", check_proxy_uri, secret=True)
+    ca_bundle: str = checked("", check_certificates)
+    client_certificate: str = checked("", check_certificates)
+    client_key: str = checked("", check_private_key)
+    proxy: str = checked("", check_proxy_uri, secret=True)
 
     def errors(self) -> Iterator[str]:
         """Yield what is wrong with keys that are valid by themselves, one line each."""
@@ -263,15 +224,15 @@ class Egress:
 class Console:
     """The operator console."""
 
-    websocket_uri: str = _checked("", check_websocket_uri)
+    websocket_uri: str = checked("", check_websocket_uri)
 
 
 @frozen
 class Directory:
     """The sources of accounts and tokens."""
 
-    kind: str | tuple[str, ...] = _checked("local", check_directory_kinds)
-    default_region: str = _checked("US", check_region)
+    kind: str | tuple[str, ...] = checked("local", check_directory_kinds)
+    default_region: str = checked("US", check_region)
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -283,53 +244,61 @@ class Directory:
 class Couchdb:
     """KAZOO's databases, for the directory of the kind ``couchdb`` and ``webhooks.source = "couchdb"``."""
 
-    uri: str = _checked("", check_couch_uri, secret=True)
-    request_timeout_ms: int = _integer(5000, 10, 120_000)
-    recheck_s: int = _integer(5, 1, 3600)
-    max_stale_s: int = _integer(3600, 0, 604_800)
+    uri: str = checked("", check_couch_uri, secret=True)
+    request_timeout_ms: int = integer(5000, 10, 120_000)
+    recheck_s: int = integer(5, 1, 3600)
+    max_stale_s: int = integer(3600, 0, 604_800)
 
 
 @frozen
 class Crossbar:
     """KAZOO's REST, asked by the directory of the kind ``crossbar``."""
 
-    uri: str = _checked("", check_crossbar_uri)
-    api_key: str = _checked("", check_api_key, secret=True)
-    request_timeout_ms: int = _integer(5000, 10, 120_000)
-    max_requests: int = _integer(64, 1, 1000)
-    cache_s: int = _integer(60, 1, 86_400)
-    max_stale_s: int = _integer(900, 0, 604_800)
+    uri: str = checked("", check_crossbar_uri)
+    api_key: str = checked("", check_api_key, secret=True)
+    request_timeout_ms: int = integer(5000, 10, 120_000)
+    max_requests: int = integer(64, 1, 1000)
+    cache_s: int = integer(60, 1, 86_400)
+    max_stale_s: int = integer(900, 0, 604_800)
 
 
 @frozen
 class Jwt:
     """Tokens that are verified with public keys, by the directory of the kind ``jwt``."""
 
-    keys: str = _checked("", check_public_keys)
-    issuer: str = _text("kazoo", r"[\x20-\x7e]{1,256}", "1 to 256 printable characters")
+    keys: str = checked("", check_public_keys)
+    issuer: str = text("kazoo", r"[\x20-\x7e]{1,256}", "1 to 256 printable characters")
 
 
 @frozen
 class Trace:
     """What a node keeps in memory for ``kazoo-bridge trace``."""
 
-    events: int = _integer(10_000, 0, 1_000_000)
+    events: int = integer(10_000, 0, 1_000_000)
+
+
+@frozen
+class Opentelemetry:
+    """Where spans of events, delivery attempts and commands go."""
+
+    endpoint: str = checked("", check_otlp_endpoint)
+    sample_ratio: float = ratio(1.0)
 
 
 @frozen
 class Plugins:
     """Event categories that are not built in."""
 
-    path: str = _checked("", check_folder)
+    path: str = checked("", check_folder)
 
 
 @frozen
 class Log:
     """Which lines are logged, and their format."""
 
-    level: str = _choice("info", *LOG_LEVELS)
-    levels: tuple[str, ...] = _checked((), check_log_levels, may_be_table=True)
-    format: str = _choice("text", "text", "json", "journal")
+    level: str = choice("info", *LOG_LEVELS)
+    levels: tuple[str, ...] = checked((), check_log_levels, may_be_table=True)
+    format: str = choice("text", "text", "json", "journal")
     access_log: bool = True
 
     @property
@@ -343,12 +312,12 @@ class Log:
 class NodeSection:
     """This node among those of the cluster."""
 
-    name: str = _text(
+    name: str = text(
         "",
         r"[A-Za-z0-9_.@-]{0,128}",
         "a name of at most 128 characters of A-Z, a-z, 0-9, '_', '-', '.' and '@', or nothing",
     )
-    processes: int = _integer(1, 1, 64)
+    processes: int = integer(1, 1, 64)
 
 
 @frozen
@@ -373,6 +342,7 @@ class Config:
     log: Log = Log()
     node: NodeSection = NodeSection()
     trace: Trace = Trace()
+    opentelemetry: Opentelemetry = Opentelemetry()
 
     def errors(self) -> Iterator[str]:
         """Yield what the kinds of the directory and the source of hooks need, but is not there."""

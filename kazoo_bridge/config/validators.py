@@ -233,6 +233,32 @@ def check_base_uri(value: str) -> None:
         raise ValueError(f"expected http://host:port or https://host/path (or nothing), got {value!r}")
 
 
+_OTLP_ENDPOINT = re.compile(
+    r"https?://(?:[A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\])(?::([0-9]{1,5}))?(?:/[\w.~/-]*)?"
+)
+
+
+def check_otlp_endpoint(value: str) -> None:
+    """Check the URL to which spans are exported, or nothing.
+
+    The error does not repeat it: it may contain a password. A URL needs the extra ``otel``.
+    """
+    if not value:
+        return
+    match = _OTLP_ENDPOINT.fullmatch(value)
+    if match is None or not 1 <= int(match[1] or 80) <= 65535:
+        raise ValueError("expected http://host:4318/v1/traces or https://…, without user and password")
+    if not all(map(_is_installed, ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"))):
+        raise ValueError("spans need the packages of OpenTelemetry: pip install 'kazoo-bridge[otel]'")
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # the package around it is missing
+        return False
+
+
 def check_callflow_modules(value: Sequence[str]) -> None:
     """Check names of callflow actions."""
     for one in value:

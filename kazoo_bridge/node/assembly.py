@@ -8,13 +8,20 @@ from functools import partial
 from typing import Any, cast
 
 from kazoo_bridge.calls.service import CallService
+from kazoo_bridge.calls.traced_calls import TracedCallService
 from kazoo_bridge.config import Config, ConfigError
 from kazoo_bridge.directory.factory import DirectorySources, build_directory
 from kazoo_bridge.interfaces import IBus, IDirectory, IPeople, declared_exchanges
 from kazoo_bridge.node.account_manager import follow_deletion
 from kazoo_bridge.node.node import Node
 from kazoo_bridge.node.node_name import node_name
-from kazoo_bridge.node.parts import make_bus, make_hook_source, make_retention, make_webhook_stores
+from kazoo_bridge.node.parts import (
+    make_bus,
+    make_hook_source,
+    make_retention,
+    make_span_recorder,
+    make_webhook_stores,
+)
 from kazoo_bridge.node.processes.workers import Workers
 from kazoo_bridge.pivot.service import PivotService
 from kazoo_bridge.plugins.discovery import find_categories
@@ -63,20 +70,16 @@ def build_node(
     pivot_store = PivotStore(reactor, database)
     stores = make_webhook_stores(hook_source, database)
     on_account_deleted = partial(follow_deletion, accounts, pivot_store)
+    spans = make_span_recorder(reactor, config, name)
     webhooks = WebhookService.from_config(
-        reactor,
-        config,
-        bus,
-        directory,
-        stores,
-        categories,
-        name,
-        on_account_deleted,
+        reactor, config, bus, directory, stores, categories, name, on_account_deleted, spans
     )
     pivots = PivotService.from_config(reactor, config, bus, pivot_store)
     calls = CallService.from_config(
         reactor, config, bus, webhooks.check_command_url, cast(IDirectory, directory)
     )
+    if spans is not None:
+        calls = TracedCallService.from_service(calls, spans, reactor)
     return Node(
         reactor=reactor,
         config=config,
@@ -97,6 +100,7 @@ def build_node(
             reactor, config, bus, directory, categories, name, calls=calls, pivots=pivots
         ),
         loading=loading,
+        spans=spans,
         workers=workers or Workers(reactor),
         is_worker=worker > 0,
     )

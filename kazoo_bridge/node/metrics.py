@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from prometheus_client import (
     CollectorRegistry,
@@ -31,8 +31,8 @@ from kazoo_bridge.websockets.service import WebsocketService
 class NodeMetrics:
     """All metrics of a node, in their own registry. `is_bus_up` says whether the node consumes events.
 
-    `register_bus` and `register_hook_source` register the metrics of these. `count_delayed_calls` returns how
-    many calls of the reactor are due later.
+    `register_parts` register the metrics of parts of which there are several kinds. `count_delayed_calls`
+    returns how many calls of the reactor are due later.
     """
 
     def __init__(
@@ -40,8 +40,7 @@ class NodeMetrics:
         *,
         is_bus_up: Callable[[], bool],
         count_delayed_calls: Callable[[], int],
-        register_bus: Callable[[CollectorRegistry], None],
-        register_hook_source: Callable[[CollectorRegistry], None],
+        register_parts: Iterable[Callable[[CollectorRegistry], None]],
         reactor_lag: ReactorLag,
         requests: RequestMetrics,
         directory: BaseDirectory,
@@ -104,8 +103,8 @@ class NodeMetrics:
         database.register_metrics(registry)
         reactor_lag.register_metrics(registry)
         requests.register(registry)
-        register_bus(registry)
-        register_hook_source(registry)
+        for register in register_parts:
+            register(registry)
         websockets.register_metrics(registry)
         pivots.register_metrics(registry)
         self._stored_deliveries = webhooks.register_metrics(registry)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from attrs import define, field
 from prometheus_client import CollectorRegistry
@@ -37,6 +37,7 @@ from kazoo_bridge.node.reactor_lag import ReactorLag
 from kazoo_bridge.node.readiness import Readiness
 from kazoo_bridge.node.rest_server import RestServer
 from kazoo_bridge.node.startup import StartupFailed, StoppedWhileStarting, open_port
+from kazoo_bridge.node.storage_changes import StorageChanges
 from kazoo_bridge.node.storage_wait import StorageWait
 from kazoo_bridge.node.tls_certificates import TlsCertificates
 from kazoo_bridge.pivot.service import PivotService
@@ -44,7 +45,7 @@ from kazoo_bridge.rest.resources.console import WebsocketLocation
 from kazoo_bridge.rest.routes import RestServices, build_resources
 from kazoo_bridge.rest.server.request_metrics import RequestMetrics
 from kazoo_bridge.storage.accounts import AccountStore
-from kazoo_bridge.storage.change_feed import ALL, ChangeFeed
+from kazoo_bridge.storage.change_feed import ChangeFeed
 from kazoo_bridge.storage.database import Database
 from kazoo_bridge.storage.hook_source import HookSource
 from kazoo_bridge.storage.retention import RetentionService
@@ -52,14 +53,17 @@ from kazoo_bridge.storage.tokens import TokenStore
 from kazoo_bridge.webhooks.service import WebhookService
 from kazoo_bridge.websockets.service import WebsocketService
 
+if TYPE_CHECKING:
+    from kazoo_bridge.node.span_exporter import OtlpSpanRecorder
+
 
 @define(eq=False)
 class Node:
     """The parts of one node. Call `start`, and `stop` even if that failed.
 
     `name` identifies the node in messages to other nodes and in answers of REST. `loading` makes a context in
-    which all hooks are read, at the start and whenever they are read again. `is_worker`: it serves no clients
-    and only delivers webhooks. `workers` are further processes of the node.
+    which all hooks are read, at the start and whenever they are read again. `spans` exports spans, if any.
+    `is_worker`: it serves no clients and only delivers webhooks. `workers` are further processes of the node.
     """
 
     reactor: Any
@@ -79,6 +83,7 @@ class Node:
     pivots: PivotService
     websockets: WebsocketService
     loading: Callable[[], AbstractContextManager[None]]
+    spans: OtlpSpanRecorder | None
     workers: Workers
     is_worker: bool
     reactor_lag: ReactorLag = field(init=False)
@@ -86,6 +91,7 @@ class Node:
     metrics: NodeMetrics = field(init=False)
     readiness: Readiness = field(init=False)
     storage_wait: StorageWait = field(init=False)
+    storage_changes: StorageChanges = field(init=False)
     directory_watch: DirectoryWatch = field(init=False)
     certificates: TlsCertificates = field(init=False, factory=TlsCertificates)
     cluster: Cluster = field(init=False)
@@ -94,7 +100,9 @@ class Node:
     _stopping: bool = field(init=False, default=False)
 
     def __attrs_post_init__(self) -> None:
-        self.hook_source.connect(self._load_hooks, self.webhooks.hooks.reload, self.webhooks.start)
+        hooks = self.webhooks.hooks
+        self.storage_changes = StorageChanges(hooks, self.pivots, self.loading)
+        self.hook_source.connect(self.storage_changes.load_hooks, hooks.reload, self.webhooks.start)
         self.directory_watch = DirectoryWatch(
             self.reactor, cast(IBus, self.bus), self.directory, self._check_rights
         )
@@ -108,11 +116,11 @@ class Node:
             lambda: self.storage_wait.problem,
         )
         self.reactor_lag = ReactorLag(self.reactor)
+        parts = [self.bus, self.hook_source, *([self.spans] if self.spans is not None else [])]
         self.metrics = NodeMetrics(
             is_bus_up=lambda: self.readiness.bus_problem() is None,
             count_delayed_calls=lambda: len(self.reactor.getDelayedCalls()),
-            register_bus=self.bus.register_metrics,
-            register_hook_source=self.hook_source.register_metrics,
+            register_parts=[part.register_metrics for part in parts],
             reactor_lag=self.reactor_lag,
             requests=self.request_metrics,
             directory=self.directory,
@@ -162,9 +170,7 @@ class Node:
             self._require_not_stopping()
             raise StartupFailed(f"storage.uri: the storage cannot be used: {error}") from None
         self._require_not_stopping()
-        self.change_feed.subscribe(self.directory.on_change)
-        self.change_feed.subscribe(self._on_storage_change)
-        self.change_feed.subscribe(lambda _kind, _subjects: self.directory_watch.look())
+        self.storage_changes.follow(self.change_feed, self.directory, self.directory_watch)
         self.change_feed.startService()
         self.retention.startService()
         self.directory.startService()
@@ -176,6 +182,8 @@ class Node:
                 await self.rest_server.stop()
                 await self.websockets.stop()
         self._require_not_stopping()
+        if self.spans is not None:
+            self.spans.start()
         IService(self.bus).startService()
         self.hook_source.startService()
         if not self.is_worker:
@@ -259,18 +267,6 @@ class Node:
         """Host and port of REST, as in a URL; the port is 0 before `start`."""
         return self.rest_server.host
 
-    def _on_storage_change(self, kind: str, subjects: frozenset[str]) -> Deferred[None] | None:
-        hooks = self.webhooks.hooks
-        if kind in (ALL, "pivot"):
-            self.pivots.points_in_memory.forget(None if kind == ALL else subjects)
-        if kind == ALL:
-            return Deferred.fromCoroutine(self._load_hooks())
-        return Deferred.fromCoroutine(hooks.reload(subjects)) if kind == "hook" else None
-
-    async def _load_hooks(self) -> None:
-        with self.loading():
-            await self.webhooks.hooks.load()
-
     def _check_rights(self) -> None:
         self.websockets.sessions.check_rights()
 
@@ -318,6 +314,8 @@ class Node:
         await shutdown.run_step("storage: stop removing old rows", _stop_service(self.retention))
         await shutdown.run_step("websockets: close", self.websockets.when_closed(forced), bounded=True)
         await shutdown.run_step("webhooks: write results", self.webhooks.stop())
+        if self.spans is not None:
+            await shutdown.run_step("spans: export", self.spans.stop())
         await shutdown.run_step("hooks: stop", _stop_service(self.hook_source))
         await shutdown.run_step("directory: stop", _stop_service(self.directory))
         if self.reactor_lag.running:

@@ -7,7 +7,7 @@ A query is published on the exchange ``sysconf`` with the key ``bridge.QUERY``, 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from attrs import define, field, frozen
@@ -21,8 +21,11 @@ _log = Logger()
 
 _EXCHANGE, _CATEGORY = "sysconf", "bridge"
 
-#: Seconds to wait for the replies of all nodes.
+#: Seconds to wait for the replies of all nodes, where their number is not known.
 REPLY_TIMEOUT = 0.5
+
+#: The query that says nothing but that the node is there.
+PING = "ping"
 
 #: Answers a query: receives its body and returns a JSON value. It raises `InvalidMessage` for a wrong one.
 Answer = Callable[[Mapping[str, Any]], Awaitable[Any]]
@@ -38,7 +41,7 @@ class NodeReply:
 
 @define(eq=False)
 class NodeQueryResponder:
-    """Answers queries as the node `node`. `answers` has a function for each query."""
+    """Answers queries as the node `node`. `answers` has a function for each query but `PING`."""
 
     _bus: IBus
     _node: str
@@ -47,7 +50,7 @@ class NodeQueryResponder:
 
     def start(self) -> None:
         """Start to consume queries."""
-        topics = frozenset(Topic(_EXCHANGE, f"{_CATEGORY}.{name}") for name in self._answers)
+        topics = frozenset(Topic(_EXCHANGE, f"{_CATEGORY}.{name}") for name in (PING, *self._answers))
         queue = Queue(topics=topics, acknowledge=False, federated=True)
         self._consumer = self._bus.consume(queue, lambda event: Deferred.fromCoroutine(self._reply(event)))
 
@@ -61,9 +64,9 @@ class NodeQueryResponder:
         name = event.name.removesuffix("_req")
         if event.server_id is None:
             raise InvalidMessage("Server-ID is missing, or is no name of a queue")
-        if not event.name.endswith("_req") or name not in self._answers:
+        if not event.name.endswith("_req") or (name not in self._answers and name != PING):
             return
-        data = await self._answers[name](event.body)
+        data = None if name == PING else await self._answers[name](event.body)
         body = {
             **build_envelope(_CATEGORY, f"{name}_resp"),
             "Msg-ID": event.message_id,
@@ -82,12 +85,38 @@ class NodeQueryClient:
 
     _bus: IBus
 
-    async def ask(self, name: str, arguments: Mapping[str, Any]) -> list[NodeReply]:
-        """Return the replies that come within `REPLY_TIMEOUT`, by name of the node.
+    async def ask(
+        self,
+        name: str,
+        arguments: Mapping[str, Any],
+        timeout: float = REPLY_TIMEOUT,
+        expected: Collection[str] = (),
+    ) -> list[NodeReply]:
+        """Return the replies that come within `timeout` seconds, by name of the node.
 
-        Raises `BusUnavailable`.
+        Once the nodes with the names `expected` have replied, no others are waited for. Raises
+        `BusUnavailable`.
         """
         body = {"Event-Category": _CATEGORY, "Event-Name": f"{name}_req", **arguments}
-        replies = await self._bus.request(_EXCHANGE, f"{_CATEGORY}.{name}", body, timeout=REPLY_TIMEOUT)
-        found = [NodeReply(str(reply.body.get("Node", "")), reply.body.get("Data")) for reply in replies]
+        waited_for = frozenset(expected)
+
+        def is_done(replies: Sequence[Event]) -> bool:
+            return waited_for <= {_node_of(reply) for reply in replies}
+
+        replies = await self._bus.request(
+            _EXCHANGE,
+            f"{_CATEGORY}.{name}",
+            body,
+            timeout=timeout,
+            done_when=is_done if waited_for else None,
+        )
+        found = [NodeReply(_node_of(reply), reply.body.get("Data")) for reply in replies]
         return sorted(found, key=lambda reply: reply.node)
+
+    async def names(self) -> frozenset[str]:
+        """Return the names of the nodes that answer within `REPLY_TIMEOUT`. Raises `BusUnavailable`."""
+        return frozenset(reply.node for reply in await self.ask(PING, {}))
+
+
+def _node_of(reply: Event) -> str:
+    return str(reply.body.get("Node", ""))

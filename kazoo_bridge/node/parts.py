@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import socket
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kazoo_bridge.bus.amqp.bus import AmqpBus
 from kazoo_bridge.bus.amqp.queue_arguments import durable_queue_arguments
@@ -27,6 +27,9 @@ from kazoo_bridge.storage.pivots import purge_records
 from kazoo_bridge.storage.retention import RetentionService
 from kazoo_bridge.storage.settings import LimitStore, SettingStore
 from kazoo_bridge.webhooks.service import WebhookStores
+
+if TYPE_CHECKING:
+    from kazoo_bridge.node.span_exporter import OtlpSpanRecorder
 
 #: The kinds of buses.
 AnyBus = AmqpBus | EmbeddedBus | ZonedBus
@@ -93,3 +96,13 @@ def make_webhook_stores(hook_source: HookSource, database: Database) -> WebhookS
         LimitStore(database),
         cluster_id=partial(settings.get_or_create, "cluster_id", lambda: secrets.token_hex(16)),
     )
+
+
+def make_span_recorder(reactor: Any, config: Config, name: str) -> OtlpSpanRecorder | None:
+    """Create what exports spans; None without ``opentelemetry.endpoint``. `name` is that of this node."""
+    if not config.opentelemetry.endpoint:
+        return None
+    # Not at the top: its extra need not be installed.
+    from kazoo_bridge.node.span_exporter import OtlpSpanRecorder
+
+    return OtlpSpanRecorder(reactor, config.opentelemetry, name)

@@ -28,13 +28,14 @@ class ConfigReloader:
 
     `config` is the configuration in use. `load` reads the new one, `read_certificates` those of the TLS
     endpoints and returns what applies them; both raise `ConfigError`. `appliers` apply a configuration whose
-    other keys are those in use.
+    other keys are those in use. `on_reloaded` is called after a configuration that was not refused.
     """
 
     config: Config
     _load: Callable[[], Config]
     _read_certificates: Callable[[], Callable[[], None]]
     _appliers: Sequence[Callable[[Config], None]] = field(factory=tuple)
+    _on_reloaded: Callable[[], object] = lambda: None
 
     def reload(self) -> None:
         """Apply what has changed, and log the applied keys and the keys that need a restart."""
@@ -55,6 +56,7 @@ class ConfigReloader:
         for key in changed:
             if not is_reloadable(key):
                 _log.warn("{key} has changed and needs a restart", key=key)
+        self._on_reloaded()
 
 
 def is_reloadable(key: str) -> bool:

@@ -19,6 +19,7 @@ from kazoo_bridge.config import Config, ConfigError, load
 from kazoo_bridge.log_escaping import escape_log_event
 from kazoo_bridge.node import descriptors
 from kazoo_bridge.node.assembly import build_node
+from kazoo_bridge.node.category_reload import CategoryReloader
 from kazoo_bridge.node.garbage_collection import exempt_loaded
 from kazoo_bridge.node.graceful_shutdown import ShutdownSequence
 from kazoo_bridge.node.log.node_log import LogOutput, open_log
@@ -170,6 +171,7 @@ def makeService(options: Options) -> IService:
         read_config,
         node.read_certificates,
         [lambda config: log.configure(config.log), node.configure],
+        CategoryReloader(node).reload,
     )
     status = StatusLog(reactor, node.readiness_problems, node.degradations, node.metrics.read)
 

@@ -12,7 +12,7 @@ from twisted.logger import Logger
 
 from kazoo_bridge.event_traces import MAX_ID_LENGTH, EventTraces
 from kazoo_bridge.interfaces import InvalidMessage, StoredAttempt, StoredDelivery
-from kazoo_bridge.node.node_queries import NodeQueryClient
+from kazoo_bridge.node.node_queries import REPLY_TIMEOUT, NodeQueryClient
 from kazoo_bridge.storage.trace_records import TraceRecords, find_records
 from kazoo_bridge.webhooks.event_explainer import MAX_EVENTS, EventExplainer
 
@@ -25,6 +25,9 @@ TRACE = "trace"
 
 #: Ids in one query, and accounts.
 MAX_IDS, MAX_ACCOUNTS = 200, 100_000
+
+#: Seconds that a node may take to look at all its events and at all hooks of their accounts.
+ANSWER_TIMEOUT = 10.0
 
 #: What is shown of the document of an attempt.
 _ATTEMPT_KEYS = (
@@ -115,7 +118,7 @@ class Tracer:
                     asked=MAX_ACCOUNTS,
                     accounts=len(accounts),
                 )
-        nodes = [_checked(reply.node, reply.data) for reply in await self._nodes.ask(TRACE, arguments)]
+        nodes = await self._ask_nodes(arguments)
         event_ids = {
             str(event["event_id"]) for node in nodes for event in node["events"] if event.get("event_id")
         } | known.event_ids
@@ -129,6 +132,17 @@ class Tracer:
             "attempts": [_shown_attempt(one) for one in known.attempts],
             "deliveries": [_shown_delivery(one) for one in known.deliveries],
         }
+
+    async def _ask_nodes(self, arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return what each node says. Of a node that is there and does not answer, that is said."""
+        names = await self._nodes.names()
+        timeout = ANSWER_TIMEOUT if names else REPLY_TIMEOUT
+        replies = await self._nodes.ask(TRACE, arguments, timeout, names)
+        silent = sorted(names - {reply.node for reply in replies})
+        return [
+            *(_checked(reply.node, reply.data) for reply in replies),
+            *({**_checked(name, None), "problem": f"no answer within {timeout:g} s"} for name in silent),
+        ]
 
     async def _records(
         self, wanted: str, event_ids: Collection[str], accounts: Collection[str] | None

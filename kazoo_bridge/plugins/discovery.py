@@ -6,7 +6,7 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from keyword import iskeyword
 from pathlib import Path
 from types import ModuleType
@@ -60,6 +60,25 @@ def find_categories(path: str = "") -> list[IEventCategory]:
             _warn_of_former_names(candidate)
         _add(candidate, usable, built_in=False)
     return usable
+
+
+def find_new_categories(present: Iterable[IEventCategory]) -> list[IEventCategory]:
+    """Return the usable categories of modules that `find_categories` has not imported, or could not.
+
+    What is imported stays as it is. `present` are the categories in use; whatever clashes with them is logged
+    and left out.
+    """
+    importlib.invalidate_caches()
+    usable = list(present)
+    before = len(usable)
+    modules = getModule(kazoo_bridge.plugins.__name__).iterModules()
+    for module in sorted(modules, key=lambda module: str(module.name)):
+        if module.name not in sys.modules:
+            for name, category in (_load(module) or {}).items():
+                candidate = _Candidate(f"{module.name}.{name}", module.name, category)
+                _warn_of_former_names(candidate)
+                _add(candidate, usable, built_in=False)
+    return usable[before:]
 
 
 def built_in_categories() -> list[IEventCategory]:

@@ -86,7 +86,7 @@ def build_resources(services: RestServices) -> list[Resource]:
         DeliveryResource(directory, webhooks),
         HookActionResource(directory, webhooks),
         WebhookResource(directory, webhooks),
-        CatalogueResource(directory, webhooks.hook_types),
+        CatalogueResource(directory, lambda: webhooks.hook_types),
         AccountResource(directory),
         AccountChangeResource(directory, services.accounts),
         PeopleResource(directory),
@@ -107,6 +107,6 @@ def build_resources(services: RestServices) -> list[Resource]:
         *([] if services.read_metrics is None else [MetricResource(clock, services.read_metrics)]),
         HealthResource(clock, services.readiness_problems, services.degradations),
         OpenApiResource.from_schemas(
-            webhooks.document_schema, webhooks.secret_schemas, services.pivots.pivot_schema
+            lambda: webhooks.document_schema, webhooks.secret_schemas, services.pivots.pivot_schema
         ),
     ]

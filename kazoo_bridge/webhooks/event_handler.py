@@ -39,7 +39,7 @@ _log = Logger()
 MAX_STARTED_AT_ONCE = 16
 
 #: A hook, and what it is to receive.
-_Match = tuple[Hook, Occurrence]
+Match = tuple[Hook, Occurrence]
 
 
 def webhook_topics(categories: Iterable[IEventCategory]) -> frozenset[Topic]:
@@ -85,8 +85,8 @@ class WebhookEventHandler:
 
     def __attrs_post_init__(self) -> None:
         self._owners = OwnerLookup(self._clock, self._directory)
-        self._by_exchange = _index_by_exchange(self._categories)
-        self.events_by_category = dict.fromkeys((category.name for category in self._categories), 0)
+        self._by_exchange, self.events_by_category = {}, {}
+        self.add_categories(self._categories)
         self._without_account = LogThrottle(self._clock, self._log_without_account)
         self._unknown_account = LogThrottle(self._clock, self._log_unknown_account)
 
@@ -113,7 +113,7 @@ class WebhookEventHandler:
         """
         self.events[event.exchange] += 1
         # By occurrence: what waits must keep its place, on which ids of deliveries depend.
-        parts: list[list[_Match]] = []
+        parts: list[list[Match]] = []
         occurrences: list[Occurrence] = []
         incomplete: list[_Incomplete] = []
         for category in self._by_exchange.get(event.exchange, ()):
@@ -147,6 +147,13 @@ class WebhookEventHandler:
             self._owners.forget(event_id(event))
         return self._deliver(occurrences, parts, event)
 
+    def add_categories(self, categories: Iterable[IEventCategory]) -> None:
+        """Let these categories interpret events, too."""
+        for category in categories:
+            self.events_by_category[category.name] = 0
+            for exchange in {topic.exchange for topic in webhook_topics([category])}:
+                self._by_exchange.setdefault(exchange, []).append(category)
+
     def stop(self) -> None:
         """Log the counts that have not been logged, and leave no delayed call."""
         self._without_account.stop()
@@ -174,7 +181,7 @@ class WebhookEventHandler:
             return occurrence
         return evolve(occurrence, account_id=owner, payload={**occurrence.payload, "account_id": owner})
 
-    def _matching(self, occurrence: Occurrence, account_id: str, ancestors: Sequence[str]) -> list[_Match]:
+    def _matching(self, occurrence: Occurrence, account_id: str, ancestors: Sequence[str]) -> list[Match]:
         hooks = self._registry.matching(occurrence.hook, account_id, ancestors)
         if hooks and occurrence.wants_reseller:
             self._add_reseller(occurrence, account_id)
@@ -190,7 +197,7 @@ class WebhookEventHandler:
         if reseller_id is not None and isinstance(occurrence.payload, dict):
             occurrence.payload["reseller_id"] = reseller_id
 
-    def _from_inline_hook(self, occurrence: Occurrence, account_id: str, event: Event) -> list[_Match]:
+    def _from_inline_hook(self, occurrence: Occurrence, account_id: str, event: Event) -> list[Match]:
         try:
             hook = Hook.from_event(account_id, occurrence.hook, occurrence.inline_hook or {})
         except InvalidDocument as error:
@@ -209,7 +216,7 @@ class WebhookEventHandler:
         self,
         incomplete: list[_Incomplete],
         occurrences: list[Occurrence],
-        parts: list[list[_Match]],
+        parts: list[list[Match]],
         event: Event,
     ) -> None:
         """Deliver after the owners and ancestors that are not in memory have been read.
@@ -229,7 +236,7 @@ class WebhookEventHandler:
                 parts[one.place] = await self._complete(occurrence, event, unread=bool(problem))
             await when_ended(self._deliver(occurrences, parts, event))
 
-    async def _complete(self, occurrence: Occurrence, event: Event, *, unread: bool) -> list[_Match]:
+    async def _complete(self, occurrence: Occurrence, event: Event, *, unread: bool) -> list[Match]:
         account_id = occurrence.account_id
         if account_id is None:
             if not unread:
@@ -248,7 +255,7 @@ class WebhookEventHandler:
         return self._matching(occurrence, account_id, ancestors)
 
     def _deliver(
-        self, occurrences: list[Occurrence], parts: list[list[_Match]], event: Event
+        self, occurrences: list[Occurrence], parts: list[list[Match]], event: Event
     ) -> Deferred[None] | Completion | None:
         """Start the deliveries of the matches of each occurrence; None if there is no match."""
         matches = parts[0] if len(parts) == 1 else list(chain.from_iterable(parts))
@@ -268,7 +275,7 @@ class WebhookEventHandler:
             return Deferred.fromCoroutine(self._deliver_in_pieces(starting, matches))
         return AllEnded(list(starting))
 
-    def _start(self, matches: list[_Match], event: Event, first_id: str) -> Iterator[Completion | None]:
+    def _start(self, matches: list[Match], event: Event, first_id: str) -> Iterator[Completion | None]:
         """Start one delivery after another, in the order of `matches`. `first_id`: the event's id."""
         now = self._clock.seconds()
         counts: dict[str, int] = {}
@@ -279,7 +286,7 @@ class WebhookEventHandler:
             delivery = make_delivery(hook, occurrence, numbered_id(first_id, number), now)
             yield self._dispatcher.deliver(hook, delivery, redelivered=event.redelivered)
 
-    async def _deliver_in_pieces(self, starting: Iterator[Completion | None], matches: list[_Match]) -> None:
+    async def _deliver_in_pieces(self, starting: Iterator[Completion | None], matches: list[Match]) -> None:
         """Start the deliveries of an event with many hooks in pieces, one piece of all events at a time.
 
         In between the reactor serves others, and the first failures can open a circuit.
@@ -360,11 +367,3 @@ def when_ended(completion: Deferred[None] | Completion | None) -> Deferred[None]
     else:
         completion.when_done(ended.callback)
     return ended
-
-
-def _index_by_exchange(categories: Sequence[IEventCategory]) -> dict[str, list[IEventCategory]]:
-    found: dict[str, list[IEventCategory]] = {}
-    for category in categories:
-        for exchange in {topic.exchange for topic in webhook_topics([category])}:
-            found.setdefault(exchange, []).append(category)
-    return found

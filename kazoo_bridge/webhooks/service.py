@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 from attrs import define, field, frozen
@@ -24,6 +25,7 @@ from kazoo_bridge.interfaces import (
     IMissedEventStore,
     Queue,
 )
+from kazoo_bridge.spans import SpanRecorder
 from kazoo_bridge.webhooks.api import WebhookApi
 from kazoo_bridge.webhooks.attempts.attempt import AttemptRunner, ClusterId, FailureCount, RequestBuilder
 from kazoo_bridge.webhooks.attempts.attempt_recorder import AttemptRecorder
@@ -32,6 +34,7 @@ from kazoo_bridge.webhooks.attempts.auto_disabler import AutoDisabler
 from kazoo_bridge.webhooks.attempts.health import HealthReport
 from kazoo_bridge.webhooks.attempts.sample_limits import SampleLimits
 from kazoo_bridge.webhooks.attempts.sample_sender import SampleSender
+from kazoo_bridge.webhooks.attempts.traced_attempts import TracedAttemptRunner
 from kazoo_bridge.webhooks.attempts.turn_stages import TurnStages
 from kazoo_bridge.webhooks.delivery.dead_letters import DeadLetters
 from kazoo_bridge.webhooks.delivery.delivery_writer import DeliveryWriter
@@ -62,6 +65,7 @@ from kazoo_bridge.webhooks.service_metrics import (
     register_hook_metrics,
     register_request_metrics,
 )
+from kazoo_bridge.webhooks.traced_events import TracedEventHandler
 
 _log = Logger()
 
@@ -100,7 +104,7 @@ class WebhookService:
     _config: Config
     _bus: IBus
     _directory: IDirectory
-    _categories: Sequence[IEventCategory]
+    _categories: list[IEventCategory]
     _cluster_id: ClusterId
     _http: HookHttpClient
     _scheduler: FairScheduler
@@ -126,12 +130,19 @@ class WebhookService:
         categories: Sequence[IEventCategory],
         node: str,
         on_account_deleted: Callable[[str], Awaitable[None]],
+        spans: SpanRecorder | None = None,
     ) -> WebhookService:
         """Build the parts, in the order of their dependencies; nothing runs yet.
 
         `node` names this node in messages to others. `on_account_deleted` receives the id of an account when
-        KAZOO publishes that it is deleted.
+        KAZOO publishes that it is deleted. `spans` receives a span of each event and attempt; None: there are
+        none.
         """
+        make_runner: Callable[..., AttemptRunner] = AttemptRunner
+        make_handler: Callable[..., WebhookEventHandler] = WebhookEventHandler
+        if spans is not None:
+            make_runner = partial(TracedAttemptRunner, spans=spans)
+            make_handler = partial(TracedEventHandler, spans=spans)
         http = HookHttpClient.from_config(reactor, config)
         cluster_id = ClusterId(config.webhooks.cluster_id, stores.cluster_id)
         catalogue = HookCatalogue.from_types(hook for category in categories for hook in category.hooks)
@@ -167,7 +178,7 @@ class WebhookService:
         missed_events = MissedEvents(reactor, stores.missed_events)
         plans = RequestPlans(persistent=http.sender.persistent)
         requests = RequestBuilder(reactor, cluster_id, config.webhooks.max_body_bytes, plans)
-        attempt_runner = AttemptRunner(
+        attempt_runner = make_runner(
             reactor,
             requests,
             http.sender,
@@ -234,7 +245,7 @@ class WebhookService:
                 recorder,
                 scheduler,
             ),
-            event_handler=WebhookEventHandler(
+            event_handler=make_handler(
                 reactor,
                 directory,
                 registry,
@@ -247,7 +258,7 @@ class WebhookService:
             config=config,
             bus=bus,
             directory=directory,
-            categories=categories,
+            categories=list(categories),
             cluster_id=cluster_id,
             http=http,
             scheduler=scheduler,
@@ -260,6 +271,32 @@ class WebhookService:
             hook_changes=HookChangeConsumer(bus, hooks, directory, on_account_deleted),
             notifications=notifications,
         )
+
+    def add_categories(self, categories: Sequence[IEventCategory]) -> None:
+        """Have the hook types of further categories. Then load the hooks, and call `bind_topics`."""
+        self._categories += categories
+        self.catalogue.add(hook for category in categories for hook in category.hooks)
+        self.hooks.rules.update()
+        self.event_handler.add_categories(categories)
+
+    @property
+    def is_consuming(self) -> bool:
+        """Whether events are consumed: after `start`, before `stop_consuming`."""
+        return self._consumer is not None and not self._stopped
+
+    async def bind_topics(self) -> list[str]:
+        """Bind the queue to what all categories need; return why that has failed, a line for each topic."""
+        if self._consumer is None:
+            return []
+        topics = sorted(webhook_topics(self._categories), key=lambda topic: (topic.exchange, topic.pattern))
+        problems: list[str] = []
+        await gatherResults(
+            [
+                self._consumer.bind(topic).addErrback(lambda failure: problems.append(str(failure.value)))
+                for topic in topics
+            ]
+        )
+        return problems
 
     async def check_command_url(self, url: str) -> str | None:
         """Return why a command may not make the switch request `url`; None if it may."""
@@ -287,7 +324,12 @@ class WebhookService:
     def explainer(self) -> EventExplainer:
         """What says of an event which hooks it fired, and why others did not."""
         return EventExplainer(
-            self.catalogue, self.stores.hooks, self._directory, self.recorder, self.event_handler.traces
+            self._reactor,
+            self.catalogue,
+            self.stores.hooks,
+            self._directory,
+            self.recorder,
+            self.event_handler.traces,
         )
 
     def start(self) -> None:

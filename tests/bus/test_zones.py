@@ -212,6 +212,12 @@ def test_a_zone_that_is_away_is_degraded_and_the_bus_is_available(zones: ZonesHa
     assert zones.bus.unavailable_reason() is None
     with patch.object(zones.one, "missing_bindings", lambda: ["exchange x does not exist"]):
         assert zones.bus.degraded()[0] == "zone 1: exchange x does not exist"
+        text = generate_latest(registry).decode()
+        assert 'kazoo_bridge_zone_bindings_missing{zone="1"} 1.0\n' in text
+        assert 'kazoo_bridge_zone_bindings_missing{zone="2"} 0.0\n' in text
+    with patch.object(zones.two, "connects", lambda: {"consuming": 3}):
+        text = generate_latest(registry).decode()
+        assert 'kazoo_bridge_zone_connects_total{connection="consuming",zone="2"} 3.0\n' in text
     text = generate_latest(registry).decode()
     assert 'kazoo_bridge_zone_up{zone="1"} 1.0\nkazoo_bridge_zone_up{zone="2"} 0.0\n' in text
     assert "kazoo_bridge_events_unreadable_total" in text

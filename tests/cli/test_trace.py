@@ -39,7 +39,8 @@ TRACED: dict[str, Any] = {
                 {"received": 60.0, "routing_key": "call.Y.1", "occurrences": []},
             ],
             "sockets": [{"received": 60.0, "routing_key": "call.X.1", "sockets": 3}],
-        }
+        },
+        {"node": "b", "events": [], "sockets": [], "problem": "no answer within 10 s"},
     ],
     "attempts": [
         {
@@ -84,6 +85,7 @@ def test_what_happened_to_an_event() -> None:
         "deliveries",
         "  d2  pending  after 1 attempts, next 1970-01-01T00:01:06+00:00  hook h2: answered 500",
         "a keeps 7 events since 1970-01-01T00:00:00+00:00",
+        "b: no answer within 10 s",
     ]
 
 

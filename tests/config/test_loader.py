@@ -42,6 +42,20 @@ def test_lists_of_numbers_in_the_environment(text: str) -> None:
     assert load(None, {"KAZOO_BRIDGE__WEBHOOKS__RETRY_SCHEDULE_S": text}).webhooks.retry_schedule_s == (5, 30)
 
 
+@pytest.mark.parametrize(("text", "ratio"), [("0.25", 0.25), ("1", 1.0), ("0", 0.0)])
+def test_numbers_with_a_fraction_in_the_environment_and_in_a_file(
+    tmp_path: Path, text: str, ratio: float
+) -> None:
+    file = tmp_path / "bridge.toml"
+    file.write_text(f"[opentelemetry]\nsample_ratio = {text}\n")
+    for config in (
+        load(None, {"KAZOO_BRIDGE__OPENTELEMETRY__SAMPLE_RATIO": text}),
+        load(str(file), {}),
+    ):
+        assert config.opentelemetry.sample_ratio == ratio
+        assert type(config.opentelemetry.sample_ratio) is float
+
+
 @pytest.mark.parametrize(
     ("key", "text", "words"),
     [
@@ -50,6 +64,8 @@ def test_lists_of_numbers_in_the_environment(text: str) -> None:
         ("WEBHOOKS__RETRY_SCHEDULE_S", "5, soon", "expected a list of whole numbers"),
         ("WEBHOOKS__DISABLE_DISABLER", "yes", "expected true or false"),
         ("AMQP__PREFETCH", "", "expected a whole number"),
+        ("OPENTELEMETRY__SAMPLE_RATIO", "half", "expected a number"),
+        ("OPENTELEMETRY__SAMPLE_RATIO", "-1", "expected a number"),
     ],
 )
 def test_values_in_the_environment_that_do_not_fit(key: str, text: str, words: str) -> None:

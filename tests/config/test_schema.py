@@ -251,6 +251,18 @@ def test_unusable_certificates_are_reported_with_their_key(tmp_path: Path) -> No
             "[webhooks]\nattempt_failure_count = 0\n",
             "webhooks.attempt_failure_count: expected a whole number of at least 1, got 0",
         ),
+        (
+            "[opentelemetry]\nsample_ratio = 1.5\n",
+            "opentelemetry.sample_ratio: expected a number from 0 to 1, got 1.5",
+        ),
+        (
+            "[opentelemetry]\nsample_ratio = nan\n",
+            "opentelemetry.sample_ratio: expected a number from 0 to 1, got nan",
+        ),
+        (
+            "[opentelemetry]\nsample_ratio = true\n",
+            "opentelemetry.sample_ratio: expected a number, got True",
+        ),
         ('[amqp]\nqueue_type = "lazy"\n', "amqp.queue_type: expected 'quorum' or 'classic', got 'lazy'"),
         (
             '[amqp]\nqueue = "amq.own"\n',

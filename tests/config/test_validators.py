@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -223,3 +224,36 @@ def test_an_endpoint_may_be_left_out() -> None:
     check_optional_endpoint("tcp:9464:interface=127.0.0.1")
     with pytest.raises(ValueError, match="expected a Twisted endpoint"):
         check_optional_endpoint("9464")
+
+
+@pytest.mark.parametrize("url", ["", "http://127.0.0.1:4318/v1/traces", "https://[::1]/v1/traces"])
+def test_urls_of_collectors(url: str) -> None:
+    assert load(None, {"KAZOO_BRIDGE__OPENTELEMETRY__ENDPOINT": url}).opentelemetry.endpoint == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["127.0.0.1:4318", "grpc://h:4317", "http://u:hunter2@h/v1/traces", "http://h:99999/", "http://h/ x"],
+)
+def test_urls_that_are_not_those_of_collectors(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"opentelemetry\.endpoint: expected http://host:4318") as caught:
+        load(None, {"KAZOO_BRIDGE__OPENTELEMETRY__ENDPOINT": url})
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("missing", ["opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"])
+def test_spans_without_the_extra_say_what_to_install(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    def find(name: str) -> Any:
+        if name == missing:
+            raise ModuleNotFoundError(name)
+        return object()
+
+    environ = {"KAZOO_BRIDGE__OPENTELEMETRY__ENDPOINT": "http://127.0.0.1:4318/v1/traces"}
+    monkeypatch.setattr("kazoo_bridge.config.validators.find_spec", find)
+    with pytest.raises(
+        ConfigError, match=r"opentelemetry\.endpoint: spans need .*pip install 'kazoo-bridge\[otel\]'"
+    ):
+        load(None, environ)
+    monkeypatch.setattr("kazoo_bridge.config.validators.find_spec", lambda _name: None)
+    with pytest.raises(ConfigError, match="spans need"):
+        load(None, environ)

@@ -52,14 +52,14 @@ def test_rest_is_checked_for_life_and_websockets_for_readiness(name: str) -> Non
     assert checks == {"rest": ["/healthz"], "websockets": ["/readyz"]}
 
 
-@pytest.fixture
-def proxy(tmp_path: Path) -> Iterator[int]:
+@pytest.fixture(params=CONFIGURATIONS)
+def proxy(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[int]:
     """The port of a HAProxy with the shipped rules, without TLS, in front of a web server."""
     node = ThreadingHTTPServer(("127.0.0.1", 0), Node)
     Thread(target=node.serve_forever, daemon=True).start()
     port = free_port()
-    text = re.sub(r"bind :443 .*", f"bind 127.0.0.1:{port}", (ETC / "haproxy.cfg").read_text())
-    text = re.sub(r"127\.0\.0\.1:8000 .*", f"127.0.0.1:{node.server_port}", text)
+    text = re.sub(r"bind :443 .*", f"bind 127.0.0.1:{port}", (ETC / request.param).read_text())
+    text = re.sub(r"(?:127\.0\.0\.1|10\.0\.0\.1[12]):(?:8000|5555) .*", f"127.0.0.1:{node.server_port}", text)
     config = tmp_path / "haproxy.cfg"
     config.write_text(text)
     process = subprocess.Popen(["haproxy", "-db", "-f", config], stderr=subprocess.DEVNULL)

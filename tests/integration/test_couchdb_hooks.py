@@ -281,7 +281,7 @@ async def test_deliveries_rest_while_the_source_is_another_one(sides: Sides) -> 
     await sides.receiver.arrived(1)
     await sides.node.stop(Deferred())
 
-    sides.node = Node.from_config(reactor, evolve(sides.config, webhooks=Webhooks(source="storage")))
+    sides.node = build_node(reactor, evolve(sides.config, webhooks=Webhooks(source="storage")))
     with capturedLogs() as logs:
         await sides.node.start()
         await until(lambda: [log["hook_id"] for log in logs if "rest" in str(log.get("log_format"))] == [ONE])
@@ -289,7 +289,7 @@ async def test_deliveries_rest_while_the_source_is_another_one(sides: Sides) -> 
     await sides.node.stop(Deferred())
 
     sides.receiver.statuses, sides.receiver.received = [200], []
-    sides.node = Node.from_config(reactor, sides.config)
+    sides.node = build_node(reactor, sides.config)
     await sides.node.start()
     await sides.receiver.arrived(1)
     assert sides.hooks_called() == {ONE}

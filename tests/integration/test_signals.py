@@ -76,3 +76,18 @@ def test_lines_for_the_journal_have_priorities_and_a_log_file_is_opened_anew(tmp
         assert node.log_text() == ""
     finally:
         node.stop()
+
+
+def test_a_new_category_is_there_after_a_reload(tmp_path: Path) -> None:
+    plugins = tmp_path / "plugins"
+    plugins.mkdir()
+    node = NodeProcess(tmp_path, "embedded:", f'[plugins]\npath = "{plugins}"\n')
+    node.start()
+    try:
+        (plugins / "waiting.py").write_text(Path("etc/examples/queue_category.py").read_text())
+        node.signal(signal.SIGHUP)
+        eventually(lambda: "event category added category=queue" in node.log_text(), "it is added")
+        listed = node.rest("GET", "/v2/webhooks").json()["data"]
+        assert "queue_entered" in [one["id"] for one in listed]
+    finally:
+        node.stop()

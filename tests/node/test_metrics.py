@@ -103,13 +103,20 @@ METRICS = {
 }
 
 #: Only with `amqp.zones`.
-METRICS_OF_ZONES = {"zone_up": ("gauge", "zone")}
+METRICS_OF_ZONES = {
+    "zone_up": ("gauge", "zone"),
+    "zone_bindings_missing": ("gauge", "zone"),
+    "zone_connects": ("counter", "connection,zone"),
+}
 
 #: Only with a broker.
 METRICS_OF_AMQP = {"bus_connects": ("counter", "connection")}
 
+#: Only with `opentelemetry.endpoint`.
+METRICS_OF_SPANS = {"spans": ("counter", "result")}
+
 #: All of them.
-ALL_METRICS = METRICS | METRICS_OF_ZONES | METRICS_OF_AMQP
+ALL_METRICS = METRICS | METRICS_OF_ZONES | METRICS_OF_AMQP | METRICS_OF_SPANS
 
 
 def _empty_histogram(name: str, ends: tuple[str, ...], label: str = "") -> dict[str, float]:

@@ -336,7 +336,7 @@ async def test_all_hooks_are_read_in_the_context_for_loading(tmp_path: Path) -> 
         assert steps == ["begin", "directory", "end", "begin", "hooks", "end"]
         steps.clear()
         for kind in ("hook", ALL):
-            await cast(Deferred[None], node._on_storage_change(kind, frozenset({"a" * 32})))
+            await cast(Deferred[None], node.storage_changes.apply(kind, frozenset({"a" * 32})))
         assert steps == ["begin", "hooks", "end"]
     finally:
         await node.stop(Deferred())

@@ -7,6 +7,7 @@ import pytest
 import pytest_twisted
 from twisted.internet import reactor as installed_reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 from twisted.logger import capturedLogs
 
 from kazoo_bridge.bus.embedded import EmbeddedBus
@@ -40,6 +41,35 @@ async def test_all_nodes_answer() -> None:
     assert [reply.node for reply in await client.ask("state", {})] == ["a"]
     assert await client.ask("other", {}) == []
     await nodes[1].stop()
+    bus.stopService()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_slow_answer_is_waited_for_until_all_expected_nodes_have_answered() -> None:
+    bus = EmbeddedBus(reactor)
+    bus.startService()
+    asked: list[Deferred[Any]] = []
+
+    async def answer_late(_body: Mapping[str, Any]) -> Any:
+        asked.append(Deferred())
+        return await asked[-1]
+
+    nodes = [NodeQueryResponder(cast(IBus, bus), name, {"state": answer_late}) for name in ("a", "b")]
+    for node in nodes:
+        node.start()
+    client = NodeQueryClient(cast(IBus, bus))
+    names = await client.names()
+    assert names == {"a", "b"}
+    asking = Deferred.fromCoroutine(client.ask("state", {}, 60, names))
+    while len(asked) < 2:
+        await deferLater(reactor, 0.01)
+    asked[0].callback(1)
+    await deferLater(reactor, 0.01)
+    assert not asking.called
+    asked[1].callback(2)
+    assert await asking == [NodeReply("a", 1), NodeReply("b", 2)]
+    for node in nodes:
+        await node.stop()
     bus.stopService()
 
 

@@ -18,11 +18,14 @@ class Harness:
     certificates: ConfigError | None = None
     applied: list[Config] = field(factory=list)
     certificates_used: int = 0
+    reloads: int = 0
     logged: Sequence[LogEvent] = ()
     reloader: ConfigReloader = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.reloader = ConfigReloader(Config(), self.load, self.read_certificates, [self.applied.append])
+        self.reloader = ConfigReloader(
+            Config(), self.load, self.read_certificates, [self.applied.append], self.on_reloaded
+        )
 
     def load(self) -> Config:
         if isinstance(self.new, ConfigError):
@@ -33,6 +36,9 @@ class Harness:
         if self.certificates is not None:
             raise self.certificates
         return self.use_certificates
+
+    def on_reloaded(self) -> None:
+        self.reloads += 1
 
     def use_certificates(self) -> None:
         self.certificates_used += 1
@@ -62,7 +68,7 @@ def test_what_can_change_is_applied_and_the_rest_is_named(harness: Harness) -> N
     ]
     (applied,) = harness.applied
     assert applied == Config(log=Log(level="debug"), http=Http(request_burst=7))
-    assert harness.certificates_used == 1
+    assert (harness.certificates_used, harness.reloads) == (1, 1)
 
 
 def test_keys_that_need_a_restart_are_named_again_until_it_happens(harness: Harness) -> None:
@@ -86,6 +92,7 @@ def test_a_wrong_configuration_is_refused_and_the_current_one_stays(harness: Har
         "error: configuration refused, the present one stays in use reason=log.level: odd",
     ]
     assert (harness.applied, harness.certificates_used, harness.reloader.config) == ([], 0, Config())
+    assert harness.reloads == 0
 
 
 def test_a_wrong_certificate_refuses_the_whole_configuration(harness: Harness) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, cast
 
 import pytest
@@ -11,8 +12,8 @@ from kazoo_bridge.event_traces import EventTraces
 from kazoo_bridge.interfaces import Delivery, InvalidMessage, StoredAttempt, StoredDelivery
 from kazoo_bridge.kazoo import Event
 from kazoo_bridge.node import tracer
-from kazoo_bridge.node.node_queries import NodeQueryClient, NodeReply
-from kazoo_bridge.node.tracer import MAX_IDS, Tracer, TraceResponder
+from kazoo_bridge.node.node_queries import REPLY_TIMEOUT, NodeQueryClient, NodeReply
+from kazoo_bridge.node.tracer import ANSWER_TIMEOUT, MAX_IDS, Tracer, TraceResponder
 from kazoo_bridge.storage.trace_records import TraceRecords
 from kazoo_bridge.webhooks.event_explainer import EventExplainer
 from tests.deferreds import result_of
@@ -62,14 +63,22 @@ class TestResponder:
 
 
 class FakeNodes:
-    """Nodes that say `replies`."""
+    """Nodes that say `replies`; those in `silent` are there and say nothing."""
 
-    def __init__(self, *replies: NodeReply) -> None:
+    def __init__(self, *replies: NodeReply, silent: Collection[str] = ()) -> None:
         self.replies = list(replies)
+        self.silent = silent
         self.asked: list[Any] = []
+        self.waits: list[Any] = []
 
-    async def ask(self, name: str, arguments: Any) -> list[NodeReply]:
+    async def names(self) -> frozenset[str]:
+        return frozenset({reply.node for reply in self.replies}.union(self.silent))
+
+    async def ask(
+        self, name: str, arguments: Any, timeout: float, expected: Collection[str]
+    ) -> list[NodeReply]:
         self.asked.append((name, arguments))
+        self.waits.append((timeout, set(expected)))
         return self.replies
 
 
@@ -143,6 +152,22 @@ def test_ids_that_are_left_out_are_logged(monkeypatch: pytest.MonkeyPatch) -> No
         result_of(Tracer(cast(NodeQueryClient, nodes), Records()).trace("c1", None))
     assert nodes.asked[0][1]["IDs"] == ["c1"]
     assert [(log["asked"], log["ids"]) for log in logs] == [(1, 2)]
+
+
+def test_a_node_that_does_not_answer_in_time_is_named() -> None:
+    nodes = FakeNodes(NodeReply("b", {"events": [{"event_id": "msg_1"}]}), silent=["a"])
+    traced = result_of(Tracer(cast(NodeQueryClient, nodes), Records()).trace("c1", None))
+    assert nodes.waits == [(ANSWER_TIMEOUT, {"a", "b"})]
+    assert [(one["node"], one.get("problem")) for one in traced["nodes"]] == [
+        ("b", None),
+        ("a", "no answer within 10 s"),
+    ]
+
+
+def test_nodes_whose_names_are_not_known_have_the_usual_time() -> None:
+    nodes = FakeNodes()
+    result_of(Tracer(cast(NodeQueryClient, nodes), Records()).trace("c1", None))
+    assert nodes.waits == [(REPLY_TIMEOUT, set())]
 
 
 def test_accounts_that_are_left_out_are_logged(monkeypatch: pytest.MonkeyPatch) -> None:

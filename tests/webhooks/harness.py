@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -67,7 +68,7 @@ class Harness:
     """The parts. `agent` may be a real one; `limits` are the scheduler's.
 
     `at_once`: requests are made and outcomes concluded at once, and not, like in the service, at the end of
-    the turn.
+    the turn. `make_runner` makes the runner of attempts.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Harness:
         per_hook: int = 2,
         give_up_after: float = 3 * 86_400.0,
         at_once: bool = True,
+        make_runner: Callable[..., AttemptRunner] = AttemptRunner,
     ) -> None:
         _harnesses.append(self)
         self.clock, self.agent, self.url = clock, agent, url
@@ -103,7 +105,7 @@ class Harness:
             clock, on_closed=lambda: self.poll_timer.wake(clock.seconds())
         )
         self.cluster_id = ClusterId("", lambda: Deferred())
-        self.attempt_runner = AttemptRunner(
+        self.attempt_runner = make_runner(
             clock,
             RequestBuilder(clock, self.cluster_id),
             Sender(clock, agent, REQUEST_TIMEOUT),

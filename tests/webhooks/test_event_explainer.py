@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import pytest
 from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -35,6 +36,7 @@ class Harness:
         )
         self.traces = EventTraces(self.clock.seconds, 100)
         self.explainer = EventExplainer(
+            self.clock,
             CATALOGUE,
             cast(IHookStore, self.hooks),
             cast(IDirectory, FakeDirectory({ACCOUNT: (PARENT,), PARENT: ()})),
@@ -54,7 +56,11 @@ class Harness:
         self.traces.add(event, EVENT_ID if fired else "", (trace_occurrence(happened, matches),))
 
     def explain(self, wanted: str = "c1", accounts: Any = None) -> list[dict[str, Any]]:
-        return result_of(self.explainer.explain([wanted], accounts))
+        explaining = Deferred.fromCoroutine(self.explainer.explain([wanted], accounts))
+        while not explaining.called:
+            assert self.clock.getDelayedCalls(), "it waits for nothing"
+            self.clock.advance(0)
+        return result_of(explaining)
 
     def occurrence(self, **arguments: Any) -> dict[str, Any]:
         ((one,),) = (event["occurrences"] for event in self.explain(**arguments))
@@ -181,14 +187,32 @@ def test_the_ids_of_deliveries_are_those_of_the_whole_event() -> None:
     assert shown["fired"][0]["delivery_id"] == delivery_id(f"{EVENT_ID}.1", hook_id)
 
 
-def test_hooks_are_read_once_for_all_events_of_an_account() -> None:
+def test_hooks_are_read_once_for_all_events_of_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
     its = Harness()
     its.add()
-    for _ in range(5):
+    for _ in range(3):
         its.happen()
-    its.hooks.manual = True
+    read: list[Any] = []
+    for_accounts = its.hooks.for_accounts
+
+    def noted(account_ids: Any) -> Any:
+        read.append(list(account_ids))
+        return for_accounts(account_ids)
+
+    monkeypatch.setattr(FakeHookStore, "for_accounts", lambda _self, account_ids: noted(account_ids))
+    assert len(its.explain()) == 3
+    assert read == [[ACCOUNT, PARENT]]
+    its.hooks.down = True
+    assert all("cannot be read" in event["occurrences"][0]["note"] for event in its.explain())
+    assert len(read) == 2
+
+
+def test_others_are_served_between_two_events() -> None:
+    its = Harness()
+    its.add()
+    for _ in range(2):
+        its.happen()
     explaining = Deferred.fromCoroutine(its.explainer.explain(["c1"], None))
-    assert len(its.hooks.waiting) == 1
-    its.hooks.waiting[0][0].callback(its.hooks.waiting[0][1])
-    # No further read waits.
-    assert len(result_of(explaining)) == 5
+    assert not explaining.called
+    its.clock.advance(0)
+    assert len(result_of(explaining)) == 2

@@ -165,14 +165,18 @@ class AmqpBus(Service):
         """Declare these exchanges, too; types by name. Call it before topics on them are used."""
         self._exchanges.update(exchanges)
 
+    def connects(self) -> dict[str, int]:
+        """Return how many connections were established, by their use."""
+        return {"consuming": self._consuming.connects, "publishing": self._publishing.connects}
+
     def register_metrics(self, registry: CollectorRegistry) -> None:
         """Register the metrics of the connections, the messages and the durable queue."""
         register_labelled_counter(
             registry,
             "bus_connects",
-            "Connections to the broker that were established",
+            "Connections to the broker of the home zone that were established",
             "connection",
-            lambda: {"consuming": self._consuming.connects, "publishing": self._publishing.connects},
+            self.connects,
         )
         register_unacknowledged(registry, lambda: sum(one.unacknowledged for one in self._consumers))
         self._decoder.register_metrics(registry)

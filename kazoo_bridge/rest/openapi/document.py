@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
-from attrs import frozen
+from attrs import field, frozen
 
 from kazoo_bridge import __version__
 from kazoo_bridge.rest.http.request_context import CORS_HEADERS, RequestWithContext
@@ -124,17 +124,34 @@ def make_document(
 class OpenApiResource(RoutedResource):
     """Serves the document to any client."""
 
-    content: bytes
+    _hook_document: Callable[[], Mapping[str, Any]]
+    _secret_schemas: Mapping[str, Any]
+    _pivot_document: Mapping[str, Any]
+    #: The schema of hooks that the document was built with, and the document.
+    _built: list[tuple[Mapping[str, Any], bytes]] = field(init=False, factory=list)
 
     @classmethod
     def from_schemas(
         cls,
-        hook_document: Mapping[str, Any],
+        hook_document: Callable[[], Mapping[str, Any]],
         secret_schemas: Mapping[str, Any],
         pivot_document: Mapping[str, Any],
     ) -> OpenApiResource:
-        """Build the document once; the parameters are those of `make_document`."""
-        return cls(orjson.dumps(make_document(hook_document, secret_schemas, pivot_document)))
+        """Build the document; the parameters are those of `make_document`.
+
+        It is built again when what `hook_document` returns has changed.
+        """
+        resource = cls(hook_document, secret_schemas, pivot_document)
+        resource.content()
+        return resource
+
+    def content(self) -> bytes:
+        """Return the document as JSON."""
+        hook_document = self._hook_document()
+        if not self._built or self._built[0][0] != hook_document:
+            document = make_document(hook_document, self._secret_schemas, self._pivot_document)
+            self._built[:] = [(hook_document, orjson.dumps(document))]
+        return self._built[0][1]
 
     @route("GET", operational.DOCUMENT_PATH)
     async def read(self, request: RequestWithContext) -> bytes:
@@ -144,5 +161,6 @@ class OpenApiResource(RoutedResource):
             web_request.setHeader(name, value)
         web_request.setHeader("Content-Type", "application/json")
         web_request.setHeader("Cache-Control", "no-cache")
-        web_request.setHeader("Content-Length", str(len(self.content)))
-        return self.content
+        content = self.content()
+        web_request.setHeader("Content-Length", str(len(content)))
+        return content

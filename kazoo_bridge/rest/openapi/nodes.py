@@ -34,7 +34,7 @@ SCHEMAS: Mapping[str, Any] = {
             "nodes": {
                 **list_of(_OPEN_OBJECT),
                 "description": "By node: the events, the hooks that each fired, why others did not fire, and "
-                "how many sockets received it",
+                "how many sockets received it; or the problem of a node that does not answer in time",
             },
             "attempts": {**list_of(_OPEN_OBJECT), "description": "The requests to hooks that are recorded"},
             "deliveries": {**list_of(_OPEN_OBJECT), "description": "What waits, or was given up"},

@@ -3,7 +3,7 @@ token needed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from attrs import frozen
@@ -23,7 +23,7 @@ class CatalogueResource(RoutedResource):
     """The types of hooks that can be created."""
 
     directory: IDirectory
-    hook_types: Sequence[HookType]
+    hook_types: Callable[[], Sequence[HookType]]
 
     @route("GET", "/v2/webhooks")
     @open_handler
@@ -31,19 +31,19 @@ class CatalogueResource(RoutedResource):
         """Answer with all types. Only a super-admin's token shows the values that only super-admins may
         choose."""
         await context.authenticate_optional(self.directory)
-        return Response(list_hook_types(self.hook_types, superadmin=context.is_superadmin))
+        return Response(list_hook_types(self.hook_types(), superadmin=context.is_superadmin))
 
     @route("GET", "/v2/webhooks/samples")
     @open_handler
     async def list_samples(self, _context: RequestContext) -> Response:
         """Answer with the ids of all samples."""
-        return Response(sorted(_SAMPLE_PREFIX + one.id for one in self.hook_types if one.samples))
+        return Response(sorted(_SAMPLE_PREFIX + one.id for one in self.hook_types() if one.samples))
 
     @route("GET", "/v2/webhooks/samples/<sample_id>")
     @open_handler
     async def read_samples(self, context: RequestContext, sample_id: str) -> Response:
         """Answer with the samples of one type, one payload for each kind of event."""
-        samples = {_SAMPLE_PREFIX + one.id: one.samples for one in self.hook_types}.get(sample_id)
+        samples = {_SAMPLE_PREFIX + one.id: one.samples for one in self.hook_types()}.get(sample_id)
         if not samples:
             raise bad_identifier(sample_id)
         filters = Filters.parse(context.query)

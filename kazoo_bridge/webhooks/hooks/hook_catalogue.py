@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from kazoo_bridge.interfaces import HookType
 from kazoo_bridge.schema_errors import FieldErrors, add_errors, field_error
@@ -42,19 +42,24 @@ KAZOO_SELECTORS = frozenset({"type", "action"})
 class HookCatalogue:
     """Hook types by id, and aliases of them."""
 
-    types: Mapping[str, HookType]
-    _aliases: Mapping[str, tuple[str, Mapping[str, frozenset[str]]]]
+    types: dict[str, HookType] = field(factory=dict)
+    _aliases: dict[str, tuple[str, Mapping[str, frozenset[str]]]] = field(factory=dict)
 
     @classmethod
     def from_types(cls, types: Iterable[HookType]) -> HookCatalogue:
         """Make a catalogue. Of several types with the same id the first is used, and likewise of aliases."""
-        by_id: dict[str, HookType] = {}
-        aliases: dict[str, tuple[str, Mapping[str, frozenset[str]]]] = {}
+        catalogue = cls()
+        catalogue.add(types)
+        return catalogue
+
+    def add(self, types: Iterable[HookType]) -> None:
+        """Add types, like `from_types`. Hooks that were parsed before must be parsed again."""
         for hook_type in types:
-            by_id.setdefault(hook_type.id, hook_type)
+            self.types.setdefault(hook_type.id, hook_type)
             for alias, selectors in hook_type.aliases.items():
-                aliases.setdefault(alias, (hook_type.id, selectors))
-        return cls(by_id, {alias: target for alias, target in aliases.items() if alias not in by_id})
+                self._aliases.setdefault(alias, (hook_type.id, selectors))
+        for hook_id in self.types:
+            self._aliases.pop(hook_id, None)
 
     @property
     def ids(self) -> list[str]:

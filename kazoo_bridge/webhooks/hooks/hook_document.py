@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from itertools import islice
 from typing import Any
 
-from attrs import frozen
+from attrs import define
 
 from kazoo_bridge.interfaces import InvalidDocument as InvalidDocument
 from kazoo_bridge.json_numbers import DocumentSchema, to_integer, to_number, to_schema_type
@@ -148,7 +148,7 @@ def _schema_without_defaults(hook_ids: Collection[str]) -> dict[str, Any]:
     }
 
 
-@frozen
+@define
 class DocumentRules:
     """Validates hook documents against a catalogue."""
 
@@ -158,9 +158,11 @@ class DocumentRules:
     @classmethod
     def from_catalogue(cls, catalogue: HookCatalogue) -> DocumentRules:
         """Make the rules that accept the hooks of `catalogue`."""
-        # HTML forms, like monster-ui's, send all values as text, and KAZOO accepts it.
-        schema = _schema_without_defaults(catalogue.ids)
-        return cls(catalogue, DocumentSchema.from_schema(schema, accept_text=True))
+        return cls(catalogue, _make_schema(catalogue))
+
+    def update(self) -> None:
+        """Accept the types that the catalogue has now."""
+        self._schema = _make_schema(self.catalogue)
 
     def validate(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return the document to store for the `given` one.
@@ -201,6 +203,11 @@ class DocumentRules:
         if errors:
             raise InvalidDocument(errors)
         return document
+
+
+def _make_schema(catalogue: HookCatalogue) -> DocumentSchema:
+    # HTML forms, like monster-ui's, send all values as text, and KAZOO accepts it.
+    return DocumentSchema.from_schema(_schema_without_defaults(catalogue.ids), accept_text=True)
 
 
 def _text_errors(document: Mapping[str, Any]) -> FieldErrors:

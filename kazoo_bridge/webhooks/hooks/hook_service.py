@@ -63,7 +63,7 @@ class HookService:
     _clock: IReactorTime
     _store: IHookStore
     _registry: HookRegistry
-    _rules: DocumentRules
+    rules: DocumentRules
     _check_uri: UriCheck
     _on_changed: OnHookChanged
     _on_hook_loaded: OnHookLoaded
@@ -85,7 +85,7 @@ class HookService:
         _log.info("hooks loaded enabled={count}", count=len(self._registry))
 
     async def _read_all(self) -> HookRegistry:
-        loaded, position, parser = HookRegistry(), 0, HookParser(self._rules.catalogue)
+        loaded, position, parser = HookRegistry(), 0, HookParser(self.rules.catalogue)
         while True:
             # Documents take much more memory than hooks, and other events are handled between two batches.
             batch, position = await self._store.batch(position, BATCH_SIZE)
@@ -261,7 +261,7 @@ class HookService:
 
     def parse(self, stored: StoredHook) -> Hook | None:
         """Parse a stored hook; if its document cannot be used, log an error and return None."""
-        return self._parse(stored, partial(Hook.from_document, catalogue=self._rules.catalogue))
+        return self._parse(stored, partial(Hook.from_document, catalogue=self.rules.catalogue))
 
     def _parse(self, stored: StoredHook, parse: Callable[[StoredHook], Hook]) -> Hook | None:
         try:
@@ -284,7 +284,7 @@ class HookService:
         self, given: Mapping[str, Any], current_headers: Mapping[str, str]
     ) -> tuple[dict[str, Any], dict[str, str]]:
         """Return the document to store, and the values of its headers."""
-        document, headers = separate_headers(self._rules.validate(given), current_headers)
+        document, headers = separate_headers(self.rules.validate(given), current_headers)
         reason = await self._check_uri(document["uri"])
         if reason is not None:
             cause = mask_credentials(document["uri"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from attrs import frozen
+from attrs import field, frozen
 from twisted.logger import Logger
 
 from kazoo_bridge.interfaces import (
@@ -28,12 +28,20 @@ _NOT_AVAILABLE = "no available subscriptions to requested binding"
 class BindingCatalogue:
     """The categories with bindings, in the order in which they are asked."""
 
-    categories: Sequence[IBindingCategory]
+    categories: list[IBindingCategory] = field(factory=list)
 
     @classmethod
     def from_categories(cls, categories: Iterable[IEventCategory]) -> BindingCatalogue:
         """Select the categories that have bindings."""
-        return cls([category for category in categories if IBindingCategory.providedBy(category)])
+        catalogue = cls()
+        catalogue.add(categories)
+        return catalogue
+
+    def add(self, categories: Iterable[IEventCategory]) -> None:
+        """Add those of the categories that have bindings."""
+        for category in categories:
+            if IBindingCategory.providedBy(category):
+                self.categories.append(category)
 
     def by_category(self) -> Mapping[str, Sequence[str]]:
         """Return the bindings by their first segment, sorted, as clients see them."""

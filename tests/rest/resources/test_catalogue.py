@@ -43,7 +43,7 @@ async def site() -> AsyncIterator[SiteHarness]:
     directory = FakeDirectory(
         tokens={"admin": Principal("a" * 32, superadmin=True), "customer": Principal("b" * 32)}
     )
-    async with running_site(CatalogueResource(directory, TYPES)) as harness:
+    async with running_site(CatalogueResource(directory, lambda: TYPES)) as harness:
         yield harness
 
 
