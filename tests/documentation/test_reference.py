@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from os.path import commonpath
 from typing import Any
 
@@ -14,9 +15,12 @@ from kazoo_bridge.cli import main
 from kazoo_bridge.cli.command import COMMANDS
 from kazoo_bridge.config import Config
 from kazoo_bridge.pivot.point import PIVOT_SCHEMA
+from kazoo_bridge.plugins.discovery import built_in_categories
 from kazoo_bridge.rest.openapi.document import make_document
 from kazoo_bridge.webhooks.hooks.hook_document import document_schema
 from kazoo_bridge.webhooks.hooks.hook_secrets import SECRET_PROPERTIES
+from kazoo_bridge.websockets.actions import Actions
+from kazoo_bridge.websockets.server.frames import CloseCode
 from tests.documentation.building import ROOT
 
 REFERENCE = ROOT / "docs" / "reference"
@@ -69,6 +73,53 @@ def test_the_table_of_paths_has_operations_only() -> None:
     for paths, methods in rows:
         assert set(paths) <= PATHS.keys()
         assert methods <= set().union(*(PATHS[path] for path in paths)), paths
+
+
+def error_words(schema: Any) -> Iterator[str]:
+    """Yield the words of errors in a part of the OpenAPI document."""
+    if isinstance(schema, Mapping):
+        properties = schema.get("properties")
+        message = properties.get("message") if isinstance(properties, Mapping) else None
+        if isinstance(message, Mapping):
+            yield from message.get("enum", [message.get("const")])
+        for value in schema.values():
+            yield from error_words(value)
+    elif isinstance(schema, Sequence) and not isinstance(schema, str):
+        for value in schema:
+            yield from error_words(value)
+
+
+def test_the_words_of_errors() -> None:
+    page = (REFERENCE / "rest.md").read_text()
+    listed = set(re.findall(r"^\| \d+ \| `([^`]+)`", page, re.MULTILINE))
+    words = {word for word in error_words(DOCUMENT) if word is not None}
+    assert len(words) > 12
+    assert words <= listed
+
+
+def test_hooks_and_bindings() -> None:
+    hooks = (REFERENCE / "hooks.md").read_text().partition("\n\nThe value of a modifier")[0]
+    protocol = (REFERENCE / "websocket-protocol.md").read_text()
+    bindings = protocol.partition("### Bindings")[2].partition("## unsubscribe")[0]
+    for category in built_in_categories():
+        for hook_type in category.hooks:
+            assert f"`{hook_type.id}`" in hooks
+        # The types of notifications and documents are in the catalogue.
+        for binding in getattr(category, "bindings", ()):
+            first, *rest = binding.split(".")
+            words = [] if first in ("notification", "object") else rest
+            assert f"`{first}." in bindings
+            assert all(re.search(rf"(?<!\w){re.escape(word)}", bindings) for word in words), binding
+
+
+def test_actions_and_close_codes_of_websockets() -> None:
+    page = (REFERENCE / "websocket-protocol.md").read_text()
+    for code in CloseCode:
+        assert re.search(rf"^\| (?:\d+, )*{code.value}\b", page, re.MULTILINE), code
+    actions = re.findall(r'"(\w+)": self\._', inspect.getsource(Actions))
+    assert {"subscribe", "command", "noop"} <= set(actions)
+    for action in actions:
+        assert f'"action": "{action}"' in page or re.search(rf"`{action}`", page), action
 
 
 def commands() -> Mapping[str, click.Command]:
