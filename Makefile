@@ -34,7 +34,8 @@ demo: $(VENV)/.installed
 
 test: system-packages $(VENV)/.installed-dev
 	@echo "all checks and seven parts of the tests run, five at a time; this takes minutes"
-	$(MAKE) --jobs=5 --keep-going --output-sync=target $(TEST_PARTS) lint types imports docs packaging changelog-check
+	$(MAKE) docs
+	$(MAKE) --jobs=5 --keep-going --output-sync=target $(TEST_PARTS) lint types imports packaging changelog-check
 
 # pip is installed last: an environment without it is incomplete, and is completed here.
 $(VENV)/bin/pip:
@@ -84,15 +85,19 @@ types:
 imports:
 	$(BIN)/lint-imports
 
-# The node serves the pages at /docs/, and the wheel contains them.
+# The node serves the pages at /docs/, and the wheel contains them. Nodes that start meanwhile could read half of
+# them, so `make test` builds them first.
 PAGES = kazoo_bridge/documentation/pages
 
 docs:
 	rm -rf $(PAGES)
 	$(BIN)/sphinx-build -q -W -d docs/_build/doctrees -b html docs $(PAGES)
 
+$(PAGES)/index.html:
+	$(MAKE) docs
+
 # The wheel in its own environment, which sees only the dependencies of the development environment.
-packaging: docs
+packaging: $(PAGES)/index.html
 	rm -rf build/wheel build/lib build/bdist.* && $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir build/wheel/dist .
 	$(BIN)/python -m venv --without-pip build/wheel/env
 	$(BIN)/python -m pip --python build/wheel/env/bin/python install --quiet --no-deps build/wheel/dist/*.whl
