@@ -17,6 +17,7 @@ help:
 	@echo "                e.g. make demo DEMO_OPTIONS='--calls-per-minute 60 --accounts 8' (kazoo-bridge demo --help lists the options)"
 	@echo "make test       install what the tests need, then run everything CI runs"
 	@echo "make lint types imports docs tests packaging   the parts of make test, after make test has installed"
+	@echo "make docs       build the documentation, which the node then serves at /docs/"
 	@echo "make changelog  show the next section of the changelog"
 	@echo "make changelog-check   fail when a change that users see has no changelog fragment"
 	@echo "make mutants    flip conditions at random and see whether a test fails (MUTANTS='--help' lists the options)"
@@ -84,16 +85,23 @@ types:
 imports:
 	$(BIN)/lint-imports
 
+# The node serves the pages at /docs/, and the wheel contains them. They are moved there at once, for nodes that start
+# meanwhile.
+PAGES = kazoo_bridge/documentation/pages
+
 docs:
-	$(BIN)/sphinx-build -q -W -b html docs docs/_build/html
+	rm -rf docs/_build/pages
+	$(BIN)/sphinx-build -q -W -d docs/_build/doctrees -b html docs docs/_build/pages
+	rm -rf $(PAGES) && mv docs/_build/pages $(PAGES)
 
 # The wheel in its own environment, which sees only the dependencies of the development environment.
-packaging:
+packaging: docs
 	rm -rf build/wheel build/lib build/bdist.* && $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir build/wheel/dist .
 	$(BIN)/python -m venv --without-pip build/wheel/env
 	$(BIN)/python -m pip --python build/wheel/env/bin/python install --quiet --no-deps build/wheel/dist/*.whl
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > "$$(echo build/wheel/env/lib/python3*/site-packages)/borrowed.pth"
 	cd build/wheel/env && bin/python -c 'from twisted.scripts.twistd import run; run()' --help | grep '^ *kazoo_bridge '
+	ls build/wheel/env/lib/python3*/site-packages/kazoo_bridge/documentation/pages/index.html
 	cd build/wheel/env && ls "$$(bin/kazoo-bridge config examples)" | grep -x kazoo-bridge.service
 	cd build/wheel/env && bin/kazoo-bridge --yes account create --id 0123456789abcdef0123456789abcdef
 
@@ -153,7 +161,8 @@ benchmark: system-packages $(VENV)/.installed-dev
 fault-load:
 	$(BIN)/python -m benchmarks.fault_load --faults $(or $(FAULTS),all)
 
-deb: $(VENV)/.installed
+deb: $(VENV)/.installed-dev
+	$(MAKE) docs
 	$(BIN)/python -m tools.debian_package build/deb
 
 deb-test: deb
@@ -165,7 +174,8 @@ $(VENV)/.installed-release: $(VENV)/.installed
 	touch $@
 
 # The bill of materials lists what pip installs with the wheel, into an environment without anything else.
-release-check: $(VENV)/.installed-release
+release-check: $(VENV)/.installed-release $(VENV)/.installed-dev
+	$(MAKE) docs
 	rm -rf dist build/lib build/release
 	$(BIN)/python -m build --outdir dist .
 	$(BIN)/twine check --strict dist/*
@@ -178,4 +188,4 @@ picture:
 	$(BIN)/python -m tests.browser.console_picture
 
 clean:
-	rm -rf $(VENV) build dist docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist docs/_build $(PAGES) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

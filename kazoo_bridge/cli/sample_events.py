@@ -191,16 +191,19 @@ def _object(given: GivenSample) -> SampleMessage:
 
 
 def _plugin_message(given: GivenSample) -> SampleMessage:
-    """Try what a category of a plugin may read: its first topic, and the sample with KAZOO's keys."""
+    """Try what a category of a plugin may read: its first topic, and the sample with KAZOO's keys.
+
+    The routing key names the event and ends with the account, as those of most of KAZOO's messages do.
+    """
     topic = next(iter(given.category.topics(given.hook_type.id)))
-    key = ".".join(
-        f"sample-{secrets.token_hex(4)}" if segment in ("*", "#") else segment
-        for segment in topic.pattern.split(".")
-    )
-    first, *rest = topic.pattern.split(".")
+    first, *rest = segments = topic.pattern.split(".")
     name = str(given.values.get("event_name") or next((one for one in rest if one not in ("*", "#")), first))
+    places = [index for index, segment in enumerate(segments) if segment in ("*", "#")]
+    for index in places:
+        segments[index] = encode_key_part(given.account_id if index == places[-1] else name)
+    body = {"Account-ID": given.account_id, **_denormalized(given.values)}
     return SampleMessage(
-        topic.exchange, key, _with_envelope(first, name, _denormalized(given.values), given.category.name)
+        topic.exchange, ".".join(segments), _with_envelope(first, name, body, given.category.name)
     )
 
 

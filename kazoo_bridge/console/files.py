@@ -1,10 +1,9 @@
-"""The files of the console's page, as they are served.
+"""The files of a static page, of the console for example, as they are served.
 
 The source of the page needs no build step, and works from a folder. To load fast over slow networks, what is
-served differs in three ways, which are prepared once, when the node starts: files are compressed; the page
-names its files below a path with their revision, so that browsers keep them for ever; and the style sheets
-are one file, and all modules are named in the page (see `index`), so that browsers need not find them one
-after the other.
+served differs in three ways: files are compressed, each when it is requested first; the page names its files
+below a path with their revision, so that browsers keep them for ever; and the style sheets are one file, and
+all modules are named in the page (see `index`), so that browsers need not find them one after the other.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 from attrs import frozen
@@ -35,30 +34,35 @@ _CONTENT_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
+    ".png": "image/png",
     ".svg": "image/svg+xml",
     ".woff2": "font/woff2",
 }
 
 #: Compressed already.
-_INCOMPRESSIBLE = (".woff2",)
+_INCOMPRESSIBLE = ("font/woff2", "image/png")
 
 
 @frozen
 class PageFile:
-    """A file of the page. `revision` is a digest of its content; `gzip` is None if it is not smaller."""
+    """A file of the page. `revision` is a digest of its content."""
 
     content: bytes
     content_type: str
     revision: str
-    gzip: bytes | None
 
     @classmethod
     def from_content(cls, suffix: str, content: bytes) -> PageFile:
         """Prepare a file; `suffix` is that of its name."""
-        compressed = None if suffix in _INCOMPRESSIBLE else gzip.compress(content, mtime=0)
-        if compressed is not None and len(compressed) >= len(content):
-            compressed = None
-        return cls(content, _CONTENT_TYPES[suffix], _digest(content), compressed)
+        return cls(content, _CONTENT_TYPES[suffix], _digest(content))
+
+    @cached_property
+    def gzip(self) -> bytes | None:
+        """The compressed content; None if it is not smaller."""
+        if self.content_type in _INCOMPRESSIBLE:
+            return None
+        compressed = gzip.compress(self.content, mtime=0)
+        return compressed if len(compressed) < len(self.content) else None
 
 
 @frozen
@@ -81,10 +85,12 @@ class PageFiles:
             contents[STYLE] = b"".join(contents[name] for name in index.styles)
             modules = [name for name in module_order(contents, _MAIN_MODULE) if not _is_optional(name)]
             contents[INDEX] = index.render(f"{_REVISIONS}/{revision}/", modules).encode()
-        files = {
-            name: PageFile.from_content(Path(name).suffix, content) for name, content in contents.items()
-        }
-        return cls(files, revision)
+        return cls(_prepared(contents), revision)
+
+    @classmethod
+    def unchanged(cls, folder: Path) -> PageFiles:
+        """Read files that are served as they are, without paths that have their revision."""
+        return cls(_prepared(dict(_read(folder))), "")
 
     def find(self, path: str) -> tuple[PageFile | None, bool]:
         """Return the file at a path, None if there is none, and whether what is at that path never changes.
@@ -93,7 +99,7 @@ class PageFiles:
         file, which is not what that path stands for, so it may change.
         """
         folder, _, rest = path.partition("/")
-        if folder != _REVISIONS:
+        if folder != _REVISIONS or not self.revision:
             return self.files.get(path), False
         revision, _, name = rest.partition("/")
         return self.files.get(name), revision == self.revision
@@ -103,6 +109,10 @@ class PageFiles:
 def page_files() -> PageFiles:
     """Return the files of the console; they are read once."""
     return PageFiles.from_folder()
+
+
+def _prepared(contents: Mapping[str, bytes]) -> dict[str, PageFile]:
+    return {name: PageFile.from_content(Path(name).suffix, content) for name, content in contents.items()}
 
 
 def _is_optional(name: str) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 from attrs import frozen
 
 from kazoo_bridge.console.files import page_files
+from kazoo_bridge.documentation.files import api_files, documentation_files
 from kazoo_bridge.interfaces import (
     IAccountManager,
     ICalls,
@@ -28,6 +29,7 @@ from kazoo_bridge.rest.resources.catalogue import CatalogueResource
 from kazoo_bridge.rest.resources.channels import ChannelResource
 from kazoo_bridge.rest.resources.console import ConsoleResource, WebsocketLocation
 from kazoo_bridge.rest.resources.deliveries import DeliveryResource
+from kazoo_bridge.rest.resources.documentation import DocumentationResource
 from kazoo_bridge.rest.resources.events import EventStreamResource
 from kazoo_bridge.rest.resources.hook_actions import HookActionResource
 from kazoo_bridge.rest.resources.limits import LimitResource
@@ -104,6 +106,7 @@ def build_resources(services: RestServices) -> list[Resource]:
         ConsoleResource(
             page_files(), services.websocket_location, services.is_embedded, services.may_eavesdrop
         ),
+        DocumentationResource(documentation_files(), api_files()),
         *([] if services.read_metrics is None else [MetricResource(clock, services.read_metrics)]),
         HealthResource(clock, services.readiness_problems, services.degradations),
         OpenApiResource.from_schemas(

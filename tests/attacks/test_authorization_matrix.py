@@ -51,6 +51,10 @@ GET /
 GET /console
 GET /console/settings.json
 GET /console/<path:name>
+GET /docs
+GET /docs/<path:name>
+GET /docs/api
+GET /docs/api/<path:name>
 GET /v2/webhooks
 GET /v2/webhooks/samples
 GET /v2/webhooks/samples/<sample_id>

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import subprocess
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import requests
+from attrs import frozen
 from playwright.sync_api import Page, expect
 
 from tests.browser.fake_switch import ACCOUNT_ID
@@ -17,14 +22,29 @@ TUTORIAL = Path(__file__).parents[2] / "docs" / "tutorial" / "route-calls-from-a
 CALL = {"Call-ID": "c1", "Account-ID": ACCOUNT_ID, "Caller-ID-Name": "Ingrid", "Caller-ID-Number": "2001"}
 
 
+@frozen
+class Shell:
+    """Runs commands of the page, with variables, at a node's port."""
+
+    variables: Mapping[str, str]
+    port: str
+
+    def run(self, script: str) -> str:
+        command = ["bash", "-euc", script.replace("127.0.0.1:8000", f"127.0.0.1:{self.port}")]
+        return subprocess.run(
+            command, env={**os.environ, **self.variables}, capture_output=True, text=True, check=True
+        ).stdout
+
+
 def test_a_page_of_forty_lines_routes_a_call(page: Page, tmp_path: Path) -> None:
     node = NodeProcess(tmp_path, "embedded:")
     node.command("account", "create", "--id", ACCOUNT_ID)
     token = node.command("token", "create", "--account", ACCOUNT_ID)
     node.start()
-    document = {"name": "front-desk", "timeout_ms": 10000, "fallback": {"module": "hangup"}}
-    url = node.rest("PUT", f"/v2/accounts/{ACCOUNT_ID}/pivots", token, document).json()["data"]["url"]
-
+    create, play = re.findall(r"```sh\n(.*?)```", TUTORIAL.read_text(), re.DOTALL)
+    shell = Shell({"TOKEN": token, "ACCOUNT": ACCOUNT_ID}, str(node.port))
+    url = shell.run(f'{create}echo "$URL"').strip()
+    assert url.startswith(f"http://127.0.0.1:{node.port}/pivot/")
     found = re.search(r"```html\n(.*?)```", TUTORIAL.read_text(), re.DOTALL)
     assert found is not None
     file = tmp_path / "desk.html"
@@ -44,5 +64,5 @@ def test_a_page_of_forty_lines_routes_a_call(page: Page, tmp_path: Path) -> None
     page.goto("about:blank")
     while node.rest("GET", sockets, token).json()["data"]:
         page.wait_for_timeout(50)
-    assert requests.post(url, data=CALL, timeout=20).json()["module"] == "hangup"
+    assert json.loads(shell.run(f"URL={url}\n{play}"))["module"] == "hangup"
     node.stop()

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import runpy
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from kazoo_bridge.cli.sample_events import NoMessage, find_hook_type, make_message, titled
 from kazoo_bridge.interfaces import HookType, Occurrence, Topic
 from kazoo_bridge.plugins.discovery import built_in_categories
+from kazoo_bridge.testing import EXAMPLE_ACCOUNT, CategoryHarness
 from kazoo_bridge.topics import matches
+from tests.cli.harness import CliHarness
 
 ACCOUNT = "a" * 32
 NOW = 1_700_000_000.0
@@ -81,11 +85,25 @@ def test_a_category_of_a_plugin() -> None:
     category: Any = QueueCategory()
     message = make_message(category, category.hooks[0], category.hooks[0].samples[0], ACCOUNT, NOW)
     assert message.exchange == "acdc"
-    assert message.routing_key.startswith("acdc.queue.ENTERED.sample-")
+    assert message.routing_key == f"acdc.queue.ENTERED.{ACCOUNT}"
     assert (message.body["Queue-ID"], message.event.name) == ("q", "queue")
     category.key = "Other"
     with pytest.raises(NoMessage):
         make_message(category, category.hooks[0], category.hooks[0].samples[0], ACCOUNT, NOW)
+
+
+@pytest.mark.parametrize("name", ["begun", "ended"])
+def test_a_new_category_receives_its_samples_on_websockets(cli: CliHarness, name: str) -> None:
+    """Also without an account in the sample."""
+    module, _ = cli.lines("plugins", "new", "agent", ".")[-2:]
+    category: Any = runpy.run_path(module)["agent"]
+    sample = next(one for one in category.hooks[0].samples if one["event_name"] == name)
+    message = make_message(category, category.hooks[0], sample, ACCOUNT, NOW)
+    harness = CategoryHarness(category)
+    account = evolve(EXAMPLE_ACCOUNT, id=ACCOUNT)
+    client = harness.subscribe(f"agent.{name}", account=account)
+    harness.publish(message.event)
+    assert [frame["name"] for frame in client.frames] == [name]
 
 
 def test_keys_of_messages() -> None:

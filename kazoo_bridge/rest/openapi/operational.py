@@ -1,4 +1,4 @@
-"""Operations that KAZOO does not have: health, metrics, the console, and the OpenAPI document."""
+"""Operations that KAZOO does not have: health, metrics, console, documentation, and the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -20,6 +20,26 @@ def _operation(path: str, operation_id: str, summary: str, answers: dict[int, An
     return Operation(
         "get", path, operation_id, "operating", summary, answers, access=Access.ANY_CLIENT, **more
     )
+
+
+def _page(path: str, operation_id: str, summary: str) -> Operation:
+    answers = {
+        200: {
+            "description": f"The page, at {path}/",
+            "content": {"text/html": {"schema": {"type": "string"}}},
+        },
+        302: {"description": "To the same path with a slash at the end"},
+        304: {"description": "The page is at a revision of If-None-Match"},
+    }
+    return _operation(path, operation_id, summary, answers)
+
+
+def _file(path: str, operation_id: str, summary: str) -> Operation:
+    answers = {
+        200: {"description": "The file", "content": {"*/*": {}}},
+        304: {"description": "The file is at a revision of If-None-Match"},
+    }
+    return _operation(path, operation_id, summary, answers, refusals=(404,))
 
 
 _SETTINGS = {
@@ -88,18 +108,7 @@ OPERATIONS = (
         "The console",
         {302: {"description": "To the page of the operator console"}},
     ),
-    _operation(
-        "/console",
-        "openConsole",
-        "The page of the operator console",
-        {
-            200: {
-                "description": "The page, at /console/",
-                "content": {"text/html": {"schema": {"type": "string"}}},
-            },
-            302: {"description": "To the same path with a slash at the end"},
-        },
-    ),
+    _page("/console", "openConsole", "The page of the operator console"),
     _operation(
         "/console/settings.json",
         "readConsoleSettings",
@@ -111,14 +120,9 @@ OPERATIONS = (
             }
         },
     ),
-    _operation(
-        "/console/{name}",
-        "readConsoleFile",
-        "A file of the page",
-        {
-            200: {"description": "The file", "content": {"*/*": {}}},
-            304: {"description": "The file is at a revision of If-None-Match"},
-        },
-        refusals=(404,),
-    ),
+    _file("/console/{name}", "readConsoleFile", "A file of the page"),
+    _page("/docs", "openDocumentation", "The documentation"),
+    _file("/docs/{name}", "readDocumentation", "A page or file of the documentation"),
+    _page("/docs/api", "openApiDescription", "The page that shows this document"),
+    _file("/docs/api/{name}", "readApiDescriptionFile", "A file of that page"),
 )

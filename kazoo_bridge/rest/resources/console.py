@@ -12,32 +12,18 @@ from attrs import frozen
 from twisted.web.iweb import IRequest
 
 from kazoo_bridge.console.files import INDEX, PageFiles
-from kazoo_bridge.rest.http.errors import bad_identifier
-from kazoo_bridge.rest.http.etags import is_not_modified
 from kazoo_bridge.rest.http.request_context import RequestWithContext
 from kazoo_bridge.rest.http.routing import RoutedResource, route
+from kazoo_bridge.rest.http.static_files import (
+    NO_HTML_FROM_TEXT,
+    OWN_FILES_ONLY,
+    set_page_headers,
+    write_static_file,
+)
 
 PATH = "/console"
 
-#: A year, for files whose path has their revision.
-_PERMANENT = "public, max-age=31536000, immutable"
-
-_NO_QUALITY = re.compile(r"q=0(?:\.0{0,3})?")
-
 _HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
-
-_CONTENT_SECURITY_POLICY = (
-    "default-src 'none'",
-    "script-src 'self'",
-    "style-src 'self'",
-    "img-src 'self'",
-    "font-src 'self'",
-    "base-uri 'none'",
-    "form-action 'none'",
-    "frame-ancestors 'none'",
-    "require-trusted-types-for 'script'",
-    "trusted-types 'none'",
-)
 
 
 @frozen
@@ -99,7 +85,8 @@ class ConsoleResource(RoutedResource):
     @route("GET", f"{PATH}/settings.json")
     async def settings(self, request: RequestWithContext) -> bytes:
         """Answer with the settings that the page needs."""
-        self._set_headers(request.context.request, "application/json", "no-store")
+        web_request = request.context.request
+        set_page_headers(web_request, "application/json", "no-store", self._policy(web_request))
         settings = {
             "websocket": self.websockets.settings(),
             "embedded": self.is_embedded,
@@ -110,52 +97,20 @@ class ConsoleResource(RoutedResource):
     @route("GET", f"{PATH}/<path:name>")
     async def file(self, request: RequestWithContext, name: str) -> bytes:
         """Answer with one of the page's files, compressed if the client accepts that."""
-        context = request.context
-        file, is_permanent = self.files.find(name)
-        if file is None:
-            return context.write_error(bad_identifier(context.path))
-        web_request = context.request
-        self._set_headers(web_request, file.content_type, _PERMANENT if is_permanent else "no-cache")
-        content, tag = file.content, file.revision
-        if file.gzip is not None:
-            web_request.setHeader("Vary", "Accept-Encoding")
-            if _accepts_gzip(web_request):
-                web_request.setHeader("Content-Encoding", "gzip")
-                content, tag = file.gzip, f"{file.revision}-gzip"
-        web_request.setHeader("ETag", f'"{tag}"')
-        if is_not_modified(web_request, tag):
-            web_request.setResponseCode(304)
-            return b""
-        web_request.setHeader("Content-Length", str(len(content)))
-        return content
+        return write_static_file(request.context, self.files, name, self._policy(request.context.request))
 
-    def _set_headers(self, request: IRequest, content_type: str, cache_control: str) -> None:
+    def _policy(self, request: IRequest) -> str:
         connect_sources = self.websockets.connect_sources(_host_name(request))
-        policy = "; ".join((*_CONTENT_SECURITY_POLICY, f"connect-src 'self' {connect_sources}"))
-        for name, value in {
-            "Content-Type": content_type,
-            "Cache-Control": cache_control,
-            "Content-Security-Policy": policy,
-            "X-Content-Type-Options": "nosniff",
-            "X-Frame-Options": "DENY",
-            "Referrer-Policy": "no-referrer",
-            "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
-            "Cross-Origin-Opener-Policy": "same-origin",
-            "Cross-Origin-Resource-Policy": "same-origin",
-        }.items():
-            request.setHeader(name, value)
+        parts = (
+            *OWN_FILES_ONLY,
+            *NO_HTML_FROM_TEXT,
+            "form-action 'none'",
+            f"connect-src 'self' {connect_sources}",
+        )
+        return "; ".join(parts)
 
 
 def _host_name(request: IRequest) -> str:
     """Return the request's ``Host`` without its port; empty without that header."""
     host = request.getHeader("Host") or ""
     return host.rpartition(":")[0] if re.search(r":\d*$", host) else host
-
-
-def _accepts_gzip(request: IRequest) -> bool:
-    """Return whether the client accepts gzip: it names it, or anything, with a quality above 0."""
-    qualities = {}
-    for item in (request.getHeader("Accept-Encoding") or "").lower().split(","):
-        coding, *parameters = (part.strip() for part in item.split(";"))
-        qualities[coding] = not any(_NO_QUALITY.fullmatch(parameter) for parameter in parameters)
-    return qualities.get("gzip", qualities.get("*", False))
