@@ -15,6 +15,9 @@ from kazoo_bridge.log_escaping import escape_for_log
 #: An id has so many characters; a shorter one is in too many records.
 MIN_ID_LENGTH, MAX_ID_LENGTH = 6, 255
 
+#: The ids of an event, as they are shown, and their keys. The last one is also that of its spans' trace.
+_IDS = (("msg-id", "msg_id"), ("call-id", "call_id"), ("event-id", "event_id"))
+
 
 def _check_id(_context: click.Context, _option: click.Parameter, value: str) -> str:
     if not MIN_ID_LENGTH <= len(value) <= MAX_ID_LENGTH:
@@ -57,7 +60,8 @@ def describe(traced: Mapping[str, Any]) -> Iterator[str]:
         for event in node["events"]:
             found = True
             yield f"{utc_time(event.get('received'))}  {event.get('routing_key')}  on {node['node']}"
-            yield f"  msg-id {event.get('msg_id') or '-'}  call-id {event.get('call_id') or '-'}"
+            ids = [f"{name} {event.get(key) or '-'}" for name, key in _IDS]
+            yield f"  {'  '.join(ids)}"
             yield from _occurrences(event)
         for received in node["sockets"]:
             found = True

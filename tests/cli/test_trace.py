@@ -22,6 +22,7 @@ TRACED: dict[str, Any] = {
                     "routing_key": "call.X.1",
                     "msg_id": "m1",
                     "call_id": "call-0001",
+                    "event_id": "msg_1",
                     "occurrences": [
                         {
                             "hook": "object",
@@ -69,7 +70,7 @@ TRACED: dict[str, Any] = {
 def test_what_happened_to_an_event() -> None:
     assert list(describe(TRACED)) == [
         "1970-01-01T00:01:00+00:00  call.X.1  on a",
-        "  msg-id m1  call-id call-0001",
+        "  msg-id m1  call-id call-0001  event-id msg_1",
         "  object type=user of account A",
         "    fired hook h1: delivery d1, delivered 1970-01-01T00:01:01+00:00",
         "    fired hook h2: delivery d2, see the attempts and deliveries below",
@@ -77,7 +78,7 @@ def test_what_happened_to_an_event() -> None:
         "  object of account -",
         "    no account\x1b",
         "1970-01-01T00:01:00+00:00  call.Y.1  on a",
-        "  msg-id -  call-id -",
+        "  msg-id -  call-id -  event-id -",
         "  no type of hook is for it",
         "1970-01-01T00:01:00+00:00  call.X.1  on a: sent to 3 sockets",
         "attempts",

@@ -16,7 +16,13 @@ from twisted.logger import capturedLogs
 from kazoo_bridge.bus.embedded import EmbeddedBus
 from kazoo_bridge.config import Config, Egress, Webhooks
 from kazoo_bridge.interfaces import IBus, IDirectory, IEventCategory, Queue, Topic
+from kazoo_bridge.spans import SpanRecorder
+from kazoo_bridge.webhooks.attempts.attempt import AttemptRunner
+from kazoo_bridge.webhooks.attempts.traced_attempts import TracedAttemptRunner
+from kazoo_bridge.webhooks.event_handler import WebhookEventHandler
 from kazoo_bridge.webhooks.service import WebhookService, WebhookStores
+from kazoo_bridge.webhooks.traced_events import TracedEventHandler
+from tests.fake_spans import FakeSpanRecorder
 from tests.webhooks.fakes import (
     FakeAttemptStore,
     FakeCategory,
@@ -35,7 +41,7 @@ TIMEOUT = 10.0
 class Harness:
     """A service with one hook of `ACCOUNT`."""
 
-    def __init__(self, **webhooks: Any) -> None:
+    def __init__(self, spans: SpanRecorder | None = None, **webhooks: Any) -> None:
         self.bus = EmbeddedBus(cast(Any, reactor))
         self.attempts, self.deliveries, self.hooks = FakeAttemptStore(), FakeDeliveryStore(), FakeHookStore()
         self.receiver = Receiver()
@@ -57,6 +63,7 @@ class Harness:
             [cast(IEventCategory, FakeCategory())],
             "node@host",
             self._on_account_deleted,
+            spans,
         )
 
     async def _on_account_deleted(self, account_id: str) -> None:
@@ -250,3 +257,12 @@ async def test_nothing_starts_after_the_stop() -> None:
     assert harness.bus._consumers == {}
     assert not harness.service.recorder.running
     await harness.stop()
+
+
+def test_spans_are_made_by_parts_of_their_own() -> None:
+    without, service = Harness().service, Harness(FakeSpanRecorder()).service
+    # Without spans nothing looks for them.
+    assert type(without.event_handler) is WebhookEventHandler
+    assert type(without._attempt_runner) is AttemptRunner
+    assert type(service.event_handler) is TracedEventHandler
+    assert type(service._attempt_runner) is TracedAttemptRunner
