@@ -13,6 +13,11 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "zope_interface"]
 source_suffix = {".md": "markdown"}
 exclude_patterns = ["_build", "_theme"]
 myst_heading_anchors = 3
+# A reference to what the pages do not have is a mistake, apart from names of other projects in signatures.
+nitpicky = True
+nitpick_ignore_regex = [
+    ("py:class", r"collections\.abc\..*|Deferred|Failure|EventHandler|.*\._\w+|<InterfaceClass .*>"),
+]
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_class_signature = "mixed"
