@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
 import { test } from "node:test";
 
-import { chooseLanguage, language, languageNames, t, translator } from "../../kazoo_bridge/console/page/app/strings.js";
+import { chooseLanguage, language, languageNames, loadTexts, t, translator } from "../../kazoo_bridge/console/page/app/strings.js";
 import english from "../../kazoo_bridge/console/page/app/strings/en.js";
 
 const APP = new URL("../../kazoo_bridge/console/page/app/", import.meta.url);
@@ -72,4 +72,11 @@ test("every language has the same keys, with the same values, and its own plural
       if (typeof text === "object") assert.deepEqual(Object.keys(text).sort(), [...categories].sort(), `${code}: ${key}`);
     }
   }
+});
+
+test("a language that cannot be loaded is replaced by English", async () => {
+  const fails = { de: ["Deutsch", () => Promise.reject(new TypeError("Failed to fetch"))] };
+  assert.deepEqual(await loadTexts("de", fails), ["en", english]);
+  const loads = { de: ["Deutsch", async () => ({ default: { hello: "Hallo" } })] };
+  assert.deepEqual(await loadTexts("de", loads), ["de", { hello: "Hallo" }]);
 });

@@ -233,7 +233,8 @@ function outboundPartiesOf(leg) {
   return { caller, callee: legParty(leg) };
 }
 
-const isAccountLeg = (leg) => Boolean(leg.owner_id || leg.authorizing_id);
+/** Whether a leg is that of a telephone of the account. */
+export const isAccountLeg = (leg) => Boolean(leg.owner_id || leg.authorizing_id);
 
 function directionOf([first, ...others]) {
   if (!isAccountLeg(first)) return first.direction === "outbound" ? "outbound" : "inbound";

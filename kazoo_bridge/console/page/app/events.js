@@ -86,8 +86,18 @@ export class EventLog extends EventTarget {
       data: frame.data,
       routingKey: frame.routing_key,
     });
-    const second = Math.floor(receivedAt);
-    this.counts.set(second, (this.counts.get(second) ?? 0) + 1);
+    this.count(Math.floor(receivedAt));
+  }
+
+  /** Count an event of this second. Each new second ends the counts that are older than the window. */
+  count(second) {
+    const count = this.counts.get(second) ?? 0;
+    this.counts.set(second, count + 1);
+    if (count === 0) this.forgetBefore(second - RATE_WINDOW_S);
+  }
+
+  forgetBefore(limit) {
+    for (const second of this.counts.keys()) if (second < limit) this.counts.delete(second);
   }
 
   /** Mark in the log that events are missing. */
@@ -113,9 +123,7 @@ export class EventLog extends EventTarget {
   /** Return the event count of each second of the window, oldest first, without the current second. */
   perSecond() {
     const current = Math.floor(now());
-    for (const second of this.counts.keys()) {
-      if (second < current - RATE_WINDOW_S) this.counts.delete(second);
-    }
+    this.forgetBefore(current - RATE_WINDOW_S);
     const countAt = (_, index) => this.counts.get(current - RATE_WINDOW_S + index) ?? 0;
     return Array.from({ length: RATE_WINDOW_S }, countAt);
   }
