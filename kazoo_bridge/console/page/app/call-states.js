@@ -3,7 +3,7 @@
  * page has seen it. What the page has seen stays over a reload, in the session storage.
  */
 
-import { accountLeg, legName, parkedLeg, partyName } from "./calls.js";
+import { accountLeg, legName, makeParty, parkedLeg, partyName } from "./calls.js";
 import { now } from "./clock.js";
 
 const STORAGE_KEY = "kazoo-bridge-console.states";
@@ -145,7 +145,7 @@ function adoptReport(record) {
   }
   const { parked_by_name: name, parked_by_number: number } = parkedLeg(call);
   if (call.state === "parked" && (name || number)) {
-    record.parkedBy = partyName({ name: name && name !== number ? name : "", number: number || "" });
+    record.parkedBy = partyName(makeParty(name, number));
   }
 }
 

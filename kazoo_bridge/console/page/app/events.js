@@ -1,5 +1,6 @@
 /** The log of one account's events, and their rate per second. */
 
+import { makeParty } from "./calls.js";
 import { now } from "./clock.js";
 import { t } from "./strings.js";
 
@@ -16,8 +17,8 @@ export const EVENT_BINDINGS = [
 const KNOWN_KINDS = ["call", "notification", "object", "fax", "conference"];
 
 /**
- * Categories whose events are not in the log: other views show them. Who subscribes to `pivot` is asked about
- * calls, which wait for the answer.
+ * Categories whose events are not in the log: other views show them. A client that subscribes to `pivot` is asked
+ * about calls, which wait for the answer.
  */
 const OTHER_KINDS = ["calls", "parking", "presence", "pivot"];
 
@@ -129,7 +130,7 @@ export class EventLog extends EventTarget {
   }
 }
 
-/** Return the name of a category that users see: that of one of this installation is as it is. */
+/** Return the name of a category that users see: a category of this installation keeps its own name. */
 export function kindName(kind) {
   return KNOWN_KINDS.includes(kind) ? t(`event.kind.${kind}`) : kind;
 }
@@ -164,4 +165,4 @@ function summarize(kind, data) {
   return (parts[kind] ?? []).filter(Boolean).join(" · ");
 }
 
-const join = (name, number) => [name, number !== name && number].filter(Boolean).join(" ");
+const join = (name, number) => Object.values(makeParty(name, number)).filter(Boolean).join(" ");

@@ -24,7 +24,7 @@ export class People extends EventTarget {
     super();
     Object.assign(this, { rest, accountId, calls, settings });
     this.presence = new Presence();
-    /** People of the directory, and those that are only known from calls, by number. */
+    /** People of the directory; `learned` has those of calls, by number. */
     this.directory = [];
     /** Numbers and ids of the people of the directory. */
     this.directoryKeys = new Set();
