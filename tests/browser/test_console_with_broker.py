@@ -565,3 +565,59 @@ def test_what_waits_for_a_disabled_webhook_is_sent_once_it_is_enabled(
     assert len(receiver.arrivals) == arrivals + 1
     expect(page.locator(".view-header .badge")).to_have_text(re.compile("Enabled|Failing"))
     expect(dead).to_contain_text("No dead letters")
+
+
+def test_of_hundreds_of_calls_those_near_what_is_in_sight_have_rows(
+    page: Page, node: NodeProcess, switch: FakeSwitch
+) -> None:
+    ids = [f"c{number:03}" for number in range(300)]
+    for call_id in ids:
+        switch.begin(call_id, silent=True)
+    sign_in_and_connect(page, console_url(node), node.command("token", "create", "--account", ACCOUNT_ID))
+    table = page.get_by_role("grid")
+    all_calls = page.locator(".lane-filter[data-lane=all] strong")
+    expect(all_calls).to_have_text("300")
+    expect(call_row(page, ids[0])).to_be_in_viewport()
+    expect(call_row(page, ids[150])).to_have_count(0)
+    # Its head, the heads of five lanes (that of a phone is missing), and the calls.
+    expect(table).to_have_attribute("aria-rowcount", str(1 + 4 + 300))
+    assert call_rows(page).count() < 100
+
+    call_row(page, ids[0]).focus()
+    page.keyboard.press("ArrowDown")
+    expect(call_row(page, ids[1])).to_be_focused()
+    page.keyboard.press("End")
+    expect(call_row(page, ids[299])).to_be_focused()
+    expect(call_row(page, ids[299])).to_be_in_viewport()
+    expect(call_row(page, ids[290])).to_be_in_viewport()
+    expect(call_row(page, ids[299])).to_have_attribute("aria-rowindex", str(1 + 4 + 300))
+    for index in range(298, 278, -1):
+        page.keyboard.press("ArrowUp")
+        expect(call_row(page, ids[index])).to_be_focused()
+        expect(call_row(page, ids[index])).to_be_in_viewport()
+
+    # The focus stays where it is while the user scrolls, and the keys go on from there.
+    page.locator("#app").evaluate("element => element.scrollTo(0, 0)")
+    expect(call_row(page, ids[3])).to_be_in_viewport()
+    expect(call_row(page, ids[200])).to_have_count(0)
+    expect(call_row(page, ids[279])).to_be_focused()
+    page.keyboard.press("ArrowUp")
+    expect(call_row(page, ids[278])).to_be_focused()
+    expect(call_row(page, ids[278])).to_be_in_viewport()
+
+    # A call that ends elsewhere moves nothing in sight by more than its row.
+    switch.end(ids[0])
+    expect(all_calls).to_have_text("299")
+    expect(call_row(page, ids[278])).to_be_in_viewport()
+    switch.event("CHANNEL_HOLD", ids[278])
+    expect(call_row(page, ids[278])).to_have_attribute("data-lane", "held")
+    expect(call_row(page, ids[278])).to_be_focused()
+    page.keyboard.press("Home")
+    expect(call_row(page, ids[278])).to_be_focused()
+    assert accessibility_violations(page) == []
+
+    # A list that is no longer long has all its rows.
+    for call_id in ids[100:278]:
+        switch.end(call_id)
+    expect(call_rows(page)).to_have_count(299 - 178)
+    expect(table).not_to_have_attribute("aria-rowcount", re.compile(""))

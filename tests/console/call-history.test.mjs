@@ -93,7 +93,10 @@ test("missed calls count until they have been seen, and the list stays over a re
   assert.equal(history.unseen, 1);
   history.markSeen();
   assert.equal(history.unseen, 0);
-  const again = (account) => new CallHistory(account, states, settings, storage).calls.length;
+  const again = (account) => {
+    history.saving.flush();
+    return new CallHistory(account, states, settings, storage).calls.length;
+  };
   assert.deepEqual([again("account"), again("other")], [1, 0]);
   history.clear();
   assert.equal(again("account"), 0);

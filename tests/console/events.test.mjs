@@ -122,3 +122,20 @@ test("an event of such a category has its name as kind, whatever its binding beg
   assert.equal(changes, 1);
   assert.notEqual(kindIcon("call"), kindIcon("weather"));
 });
+
+test("counts are bounded without a view that asks for the rate", () => {
+  const realNow = Date.now;
+  try {
+    let milliseconds = 1_000_000_000_000;
+    Date.now = () => milliseconds;
+    const log = new EventLog();
+    for (let second = 0; second < 10 * RATE_WINDOW_S; second += 1) {
+      log.add(frame("call.*.*"));
+      milliseconds += 1000;
+    }
+    assert.ok(log.counts.size <= RATE_WINDOW_S + 1);
+    assert.deepEqual(new Set(log.perSecond()), new Set([1]));
+  } finally {
+    Date.now = realNow;
+  }
+});

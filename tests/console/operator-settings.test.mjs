@@ -61,3 +61,31 @@ test("without a choice there is a panel where there is space for it", () => {
   settings.set("panel", "recent");
   assert.equal(settings.panel, "recent");
 });
+
+test("a list to be changed is that of all tabs", () => {
+  const [one, other] = [new OperatorSettings("a"), new OperatorSettings("a")];
+  assert.deepEqual([one.get("favourites"), other.get("favourites")], [[], []]);
+  one.setIncluded("favourites", "u1", true);
+  other.setIncluded("favourites", "u2", true);
+  one.setIncluded("favourites", "u3", true);
+  one.setIncluded("favourites", "u1", false);
+  assert.deepEqual(new OperatorSettings("a").get("favourites"), ["u2", "u3"]);
+  storage.isFull = true;
+  const unstored = new OperatorSettings("b");
+  for (const name of ["u1", "u2"]) unstored.setIncluded("favourites", name, true);
+  assert.deepEqual(unstored.get("favourites"), ["u1", "u2"]);
+});
+
+test("what tabs share changes at once in each, and the order of calls is a tab's own", () => {
+  const [one, other] = [new OperatorSettings("a"), new OperatorSettings("a")];
+  const changed = [];
+  one.addEventListener("change", ({ detail }) => changed.push(detail));
+  const names = ["favourites", "lane"];
+  const values = () => names.map((name) => one.get(name));
+  assert.deepEqual(values(), [[], ""]);
+  other.set("favourites", ["u1"]);
+  other.set("lane", "parked");
+  for (const name of names) one.onPreference(one.keyOf(name));
+  assert.deepEqual(values(), [["u1"], ""]);
+  assert.deepEqual(changed, ["favourites"]);
+});

@@ -10,14 +10,17 @@ import { installStorage } from "./fake-storage.mjs";
 
 let calls;
 let answers;
+let limits;
 let people;
 
 beforeEach(() => {
   installStorage();
   calls = new LiveCalls();
   answers = {};
+  limits = [];
   const rest = {
-    get: async (path) => {
+    get: async (path, query, limit) => {
+      limits.push(limit);
       const answer = answers[path.split("/").at(-1)];
       if (answer instanceof Error) throw answer;
       return answer ?? [];
@@ -141,4 +144,43 @@ test("each state has a text, also that of a person without an extension", async 
       ["offline", "not available"],
     ],
   );
+});
+
+test("a large directory is read once per device, up to its limit, and sorted only when it changes", async () => {
+  let reads = 0;
+  const size = 6000;
+  answers.users = Array.from({ length: size }, (_, id) => ({ id: `u${id}`, first_name: `N${id}` }));
+  answers.devices = Array.from({ length: size }, (_, id) => ({
+    id: `d${id}`,
+    presence_id: String(10000 + id),
+    get owner_id() {
+      reads += 1;
+      return `u${id}`;
+    },
+  }));
+  await people.load();
+  assert.deepEqual(limits, [5000, 5000]);
+  assert.equal(people.directory.length, 5000);
+  assert.equal(people.directory[1].number, "10001");
+  assert.ok(reads <= 2 * size, `${reads} reads`);
+  const realCompare = String.prototype.localeCompare;
+  let comparisons = 0;
+  String.prototype.localeCompare = function compare(...rest) {
+    comparisons += 1;
+    return realCompare.apply(this, rest);
+  };
+  try {
+    people.list();
+    const first = comparisons;
+    assert.ok(first > 0);
+    show(called("10001", "N1", { owner_id: "u1" }));
+    assert.equal(people.list().find(({ key }) => key === "u1").state, "talking");
+    assert.equal(comparisons, first);
+    people.setFavourite("u7", true);
+    assert.equal(people.list()[0].key, "u7");
+    show(called("2001", "Ada"));
+    assert.ok(people.list().some(({ name }) => name === "Ada"));
+  } finally {
+    String.prototype.localeCompare = realCompare;
+  }
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 
-import { preference, setPreference } from "../../kazoo_bridge/console/page/app/preferences.js";
+import { followPreferences, preference, setPreference } from "../../kazoo_bridge/console/page/app/preferences.js";
 
 let stored;
 
@@ -29,4 +29,16 @@ test("without a storage, or with another program's content in it, the fallback a
   globalThis.localStorage = { getItem: refuse, setItem: refuse };
   setPreference("keys", false);
   assert.equal(preference("keys", true), true);
+});
+
+test("a preference that another tab sets is reported, until that is ended", () => {
+  const listeners = new Set();
+  globalThis.addEventListener = (_, listener) => listeners.add(listener);
+  globalThis.removeEventListener = (_, listener) => listeners.delete(listener);
+  const names = [];
+  const stop = followPreferences((name) => names.push(name));
+  for (const key of ["kazoo-bridge-console.a", "other", null]) for (const listener of listeners) listener({ key });
+  assert.deepEqual(names, ["a"]);
+  stop();
+  assert.equal(listeners.size, 0);
 });

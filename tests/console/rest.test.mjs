@@ -98,3 +98,13 @@ test("an unreachable server and a timeout are errors with status 0", async () =>
     await assert.rejects(new RestClient("t").get("x"), { status: 0, message });
   }
 });
+
+test("a list is read no further than to its limit", async () => {
+  const requests = [];
+  globalThis.fetch = async (url) => {
+    requests.push(String(url));
+    return { status: 200, ok: true, json: async () => ({ data: [1, 2], next_start_key: "k" }) };
+  };
+  assert.deepEqual(await new RestClient("t").get("x", { paginate: "false" }, 4), [1, 2, 1, 2]);
+  assert.equal(requests.length, 2);
+});

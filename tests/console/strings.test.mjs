@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
 import { test } from "node:test";
 
-import { chooseLanguage, language, languageNames, t, translator } from "../../kazoo_bridge/console/page/app/strings.js";
+import { chooseLanguage, language, languageNames, loadTexts, t, translator } from "../../kazoo_bridge/console/page/app/strings.js";
 import english from "../../kazoo_bridge/console/page/app/strings/en.js";
 
 const APP = new URL("../../kazoo_bridge/console/page/app/", import.meta.url);
@@ -72,4 +72,45 @@ test("every language has the same keys, with the same values, and its own plural
       if (typeof text === "object") assert.deepEqual(Object.keys(text).sort(), [...categories].sort(), `${code}: ${key}`);
     }
   }
+});
+
+test("a language that cannot be loaded is replaced by English", async () => {
+  const fails = { de: ["Deutsch", () => Promise.reject(new TypeError("Failed to fetch"))] };
+  assert.deepEqual(await loadTexts("de", fails), ["en", english]);
+  const loads = { de: ["Deutsch", async () => ({ default: { hello: "Hallo" } })] };
+  assert.deepEqual(await loadTexts("de", loads), ["de", { hello: "Hallo" }]);
+});
+
+/** Texts that are the same in English and German: names, units, and words of both languages. */
+const SAME_IN_GERMAN = [
+  ...["common.name", "sockets.name", "pivot.name", "chart.minutes", "chart.seconds", "ask.seconds", "pivot.ms"],
+  ...["recording.on", "dialog.text", "event.kind.fax", "account.realm", "account.token", "signIn.token"],
+  ...["ask.sent", "pivot.ofPoint", "pivot.url", "pivot.voiceUrl", "pivot.cdrUrl", "hook.url", "hook.title"],
+  ...["view.webhooks", "signIn.webhooks", "view.sockets", "connection.live", "connection.offline"],
+  ...["settings.theme.system", "hooks.share", "attempts.test", "attempts.duration", "hook.code", "form.format"],
+];
+
+test("every text is translated, except those that are the same in both languages", async () => {
+  const { default: german } = await import(new URL("strings/de.js", APP));
+  const isSame = (key) => JSON.stringify(german[key]) === JSON.stringify(english[key]);
+  assert.deepEqual(Object.keys(english).filter(isSame).sort(), [...SAME_IN_GERMAN].sort());
+});
+
+/** Return a pattern for the keys that a template such as `lane.${name}` makes; null for one without fixed words. */
+function keyPattern(template) {
+  const parts = template.split(/\$\{[^}]*\}/).map((part) => part.replaceAll(".", "\\."));
+  return /^[a-z]\w*\\\./i.test(parts[0]) ? new RegExp(`^${parts.join("[\\w.]+")}$`) : null;
+}
+
+test("every text is used", () => {
+  const source = modulesOf("./")
+    .filter(([name]) => !name.startsWith("strings/"))
+    .map(([, text]) => text)
+    .join("\n");
+  const quoted = new Set([...source.matchAll(/"([\w.]+)"/g)].map(([, text]) => text));
+  const patterns = [...source.matchAll(/`([^`\n]*\$\{[^`\n]*)`/g)].map(([, template]) => keyPattern(template)).filter(Boolean);
+  // Modules that add the last word to a key: `options` of the dialog of a call, and the list of the sign-in page.
+  const isCompleted = (key) => quoted.has(/^\w+\.\w+(?=\.\w+$)/.exec(key)?.[0]) || (key.endsWith("Detail") && quoted.has(key.slice(0, -6)));
+  const isUsed = (key) => quoted.has(key) || isCompleted(key) || patterns.some((pattern) => pattern.test(key));
+  assert.deepEqual(Object.keys(english).filter((key) => !isUsed(key)), []);
 });

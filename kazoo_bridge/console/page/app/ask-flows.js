@@ -1,4 +1,4 @@
-/** The flows that answer KAZOO's question about a call, and what they say. Steps have the names of KAZOO's actions. */
+/** The flows that answer KAZOO's question about a call, and their descriptions. Steps have the names of KAZOO's actions. */
 
 import { formatNumber } from "./numbers.js";
 import { t } from "./strings.js";
@@ -26,7 +26,7 @@ export function flowToNumber(number) {
 export function flowToChoice({ value, option }, voicemail = null) {
   if (option?.person) return option.person.userId ? flowToPerson(option.person, voicemail) : null;
   const number = toNumber(value);
-  // Extensions have no step of their own: they are those of people.
+  // No step calls an extension: a flow rings the person instead.
   return isDiallable(value) && /^\+?\d{7,}$/.test(number) ? flowToNumber(number) : null;
 }
 
@@ -53,7 +53,7 @@ export function flowToVoicemail(id, fallback) {
   return null;
 }
 
-/** Say where a flow leads; `people` are those of the account. */
+/** Describe where a flow leads; `people` are those of the account. */
 export function describeFlow(flow, people) {
   const { module, data = {} } = flow ?? {};
   if (module === "user" || module === "device") {

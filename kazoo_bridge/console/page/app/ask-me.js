@@ -1,5 +1,5 @@
 /**
- * "Ask me": calls about which KAZOO asks a pivot point, for an operator who wants to say where they go.
+ * "Ask me": calls about which KAZOO asks a pivot point, for an operator who chooses their destinations.
  *
  * While the operator is subscribed, callers wait for the answer, at most for the time of the pivot point.
  */
@@ -12,7 +12,7 @@ import { t } from "./strings.js";
 /** Stands for all pivot points of the account. */
 export const ALL_POINTS = "*";
 
-/** Questions that wait; KAZOO's further ones are left to others. */
+/** The most questions that wait; other clients answer further ones. */
 const MAX_QUESTIONS = 20;
 
 /** How long the end of a question may be on its way, after its time is over. */
@@ -36,7 +36,7 @@ export class AskMe extends EventTarget {
     settings.addEventListener("change", this.onSettings);
   }
 
-  /** Whether the operator wants to be asked. */
+  /** Whether the operator has selected pivot points. */
   get isOn() {
     return this.settings.get("askFor").length > 0;
   }
@@ -164,7 +164,7 @@ export class AskMe extends EventTarget {
     return true;
   }
 
-  /** Leave a question to others, or to the fallback. */
+  /** Leave a question to other clients, or to the fallback. */
   dismiss(question) {
     if (!this.questions.includes(question)) return;
     this.questions = this.questions.filter((one) => one !== question);

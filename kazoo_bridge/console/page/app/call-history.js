@@ -2,6 +2,7 @@
 
 import { legParty } from "./calls.js";
 import { now } from "./clock.js";
+import { DelayedSave } from "./delayed-save.js";
 import { isMyLeg } from "./my-phone.js";
 
 const STORAGE_KEY = "kazoo-bridge-console.history";
@@ -15,11 +16,13 @@ export class CallHistory extends EventTarget {
     Object.assign(this, { accountId, states, settings, storage });
     /** Newest first; see `entryOf`. */
     this.calls = this.load();
+    this.saving = new DelayedSave(() => this.save());
     this.onEnded = ({ detail }) => this.add(detail);
     states.addEventListener("ended", this.onEnded);
   }
 
   dispose() {
+    this.saving.dispose();
     this.states.removeEventListener("ended", this.onEnded);
   }
 
@@ -47,12 +50,16 @@ export class CallHistory extends EventTarget {
   }
 
   changed() {
+    this.saving.request();
+    this.dispatchEvent(new Event("change"));
+  }
+
+  save() {
     try {
       this.storage.setItem(STORAGE_KEY, JSON.stringify({ account: this.accountId, calls: this.calls }));
     } catch {
       // The browser stores nothing: the list ends with the page.
     }
-    this.dispatchEvent(new Event("change"));
   }
 
   load() {

@@ -3,8 +3,9 @@
  * page has seen it. What the page has seen stays over a reload, in the session storage.
  */
 
-import { accountLeg, legName, parkedLeg, partyName } from "./calls.js";
+import { accountLeg, legName, makeParty, parkedLeg, partyName } from "./calls.js";
 import { now } from "./clock.js";
+import { DelayedSave } from "./delayed-save.js";
 
 const STORAGE_KEY = "kazoo-bridge-console.states";
 
@@ -26,6 +27,7 @@ export class CallStates extends EventTarget {
     /** The same of calls that have just ended, which still show. */
     this.ended = new Map();
     this.stored = this.load();
+    this.saving = new DelayedSave(() => this.save());
     this.seen = null;
     this.onChange = () => (this.timer ??= setTimeout(() => this.update(), UPDATE_INTERVAL_MS));
     calls.addEventListener("change", this.onChange);
@@ -33,6 +35,7 @@ export class CallStates extends EventTarget {
 
   dispose() {
     clearTimeout(this.timer);
+    this.saving.dispose();
     this.calls.removeEventListener("change", this.onChange);
   }
 
@@ -62,6 +65,12 @@ export class CallStates extends EventTarget {
     const records = new Map();
     for (const call of calls) {
       if (call.endedAt) continue;
+      const same = this.records.get(call.allLegs[0].call_id);
+      if (same?.call === call) {
+        before.delete(same);
+        for (const leg of call.allLegs) records.set(leg.call_id, same);
+        continue;
+      }
       const known = call.allLegs.map((leg) => this.records.get(leg.call_id)).find((one) => before.has(one));
       before.delete(known);
       const record = known ?? this.begin(call, isFirst);
@@ -81,7 +90,7 @@ export class CallStates extends EventTarget {
     }
     for (const id of this.ended.keys()) if (this.ended.size > MAX_ENDED) this.ended.delete(id);
     this.records = records;
-    if (events.length) this.save();
+    if (events.length) this.saving.request();
     for (const [type, detail] of events) this.dispatchEvent(new CustomEvent(type, { detail }));
     this.dispatchEvent(new Event("update"));
   }
@@ -145,7 +154,7 @@ function adoptReport(record) {
   }
   const { parked_by_name: name, parked_by_number: number } = parkedLeg(call);
   if (call.state === "parked" && (name || number)) {
-    record.parkedBy = partyName({ name: name && name !== number ? name : "", number: number || "" });
+    record.parkedBy = partyName(makeParty(name, number));
   }
 }
 

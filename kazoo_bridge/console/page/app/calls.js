@@ -27,6 +27,8 @@ export const DIRECTIONS = {
   internal: t("direction.internal"),
 };
 
+export const DIRECTION_SIGNS = { inbound: "↙", outbound: "↗", internal: "↔" };
+
 export class LiveCalls extends EventTarget {
   constructor() {
     super();
@@ -185,7 +187,7 @@ function makeCall(allLegs, id) {
 
 const userPart = (address) => (address ?? "").split("@")[0];
 
-/** Return a party; a name that is the number again says nothing. */
+/** Return a party; a name that repeats the number is left out. */
 export function makeParty(name, number) {
   return { name: name && name !== number ? name : "", number: number || "" };
 }
@@ -193,7 +195,7 @@ export function makeParty(name, number) {
 /** The other party of a party that is alone in a call. */
 export const NO_PARTY = makeParty("", "");
 
-/** Return the party at the end of a leg: who called the switch, or whom the switch has called. */
+/** Return the party at the end of a leg: the one that called the switch, or that the switch called. */
 export function legParty(leg) {
   const { caller_id_name, caller_id_number, callee_id_name, callee_id_number } = leg;
   return leg.direction === "outbound"
@@ -233,7 +235,8 @@ function outboundPartiesOf(leg) {
   return { caller, callee: legParty(leg) };
 }
 
-const isAccountLeg = (leg) => Boolean(leg.owner_id || leg.authorizing_id);
+/** Whether a leg is that of a telephone of the account. */
+export const isAccountLeg = (leg) => Boolean(leg.owner_id || leg.authorizing_id);
 
 function directionOf([first, ...others]) {
   if (!isAccountLeg(first)) return first.direction === "outbound" ? "outbound" : "inbound";

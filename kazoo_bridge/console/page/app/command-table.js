@@ -1,5 +1,5 @@
 /**
- * The commands to live calls: what each says, and what proves that it has had its effect.
+ * The commands to live calls: the texts of each, and the events that prove its effect.
  *
  * The server only reports that it has passed a command on; events of the call show its effect.
  * Each function gets the run of the command: `party` (its name), `target`, `data`, `leg` (which received it),
@@ -92,8 +92,8 @@ const whileLive = (effect) => (run) => (run.call ? effect(run) : ENDED);
  * For each command:
  * - `command`: its name on the wire, where it is another one;
  * - `task`: what it is to do, to complete the sentence "Could not …" ("command.failed");
- * - `doing`: what is said until its effect shows;
- * - `pending`: the same at the call, so without its party; and `done`, if that is said of `success` at the call;
+ * - `doing`: the text until its effect shows;
+ * - `pending`: the same at the call, without its party; and `done`, the text at the call after `success`, if it differs;
  * - `effect`: null as long as there is none; `{success}` or `{failure}`, a text; or a stage on the way, with
  *   the `text` to show, and a function `otherwise` for when nothing else has happened within `timeoutMs`;
  * - `otherwise`: the same for the first `EFFECT_TIMEOUT_MS`; that nothing happened, where it is missing.

@@ -44,8 +44,8 @@ export class CallCommands extends EventTarget {
   }
 
   /**
-   * Return what a call is subject to, `{kind, text}`: a command under way ("pending") or the outcome of one
-   * ("success", "error" or "info"); null for none.
+   * Return the status of a call, `{kind, text}`: of a command under way ("pending"), or of its outcome ("success",
+   * "error" or "info"); null without a command.
    */
   statusOf(call) {
     if (!this.runs.size && !this.settled.size) return null;
@@ -53,7 +53,7 @@ export class CallCommands extends EventTarget {
     return run ? { kind: run.kind, text: run.text } : null;
   }
 
-  // -- commands; each resolves to whether the server has passed it on
+  // -- commands; each resolves to whether the server has sent it to the switch
 
   /** Return the leg that holds and transfers: that of the operator's phone, else that of the account's party. */
   ownLeg(call) {
@@ -75,7 +75,7 @@ export class CallCommands extends EventTarget {
     return this.send("resume", call, this.ownLeg(call), {}, this.otherLeg(call));
   }
 
-  /** Park the remote party, in a slot of its own choice when the switch may choose. */
+  /** Park the remote party in a slot; in one that the switch chooses if `slot` is empty. */
   park(call, slot = "") {
     return this.send("park", call, this.otherLeg(call), slot ? { slot } : {});
   }
@@ -221,7 +221,7 @@ export class CallCommands extends EventTarget {
   }
 
   onTimeout(run, { otherwise }) {
-    // Without a connection, that nothing was heard proves nothing.
+    // Without a connection, missing events prove nothing.
     const effect = this.socket.state.online ? otherwise(run) : { unknown: true };
     if (effect.stage) this.enter(run, effect);
     else this.settle(run, effect);

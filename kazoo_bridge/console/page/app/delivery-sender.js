@@ -103,7 +103,7 @@ export class DeliverySender {
     return (await this.rest.request("GET", this.path("deliveries"), { query })).data[0];
   }
 
-  /** Says what the receiver answered, unless successful attempts are not recorded. */
+  /** Return the text of success, with the receiver's answer if successful attempts are recorded. */
   async sentText(id, sentAt) {
     try {
       const query = { page_size: RECENT_ATTEMPTS };

@@ -1,5 +1,6 @@
 /** The log of one account's events, and their rate per second. */
 
+import { makeParty } from "./calls.js";
 import { now } from "./clock.js";
 import { t } from "./strings.js";
 
@@ -16,8 +17,8 @@ export const EVENT_BINDINGS = [
 const KNOWN_KINDS = ["call", "notification", "object", "fax", "conference"];
 
 /**
- * Categories whose events are not in the log: other views show them. Who subscribes to `pivot` is asked about
- * calls, which wait for the answer.
+ * Categories whose events are not in the log: other views show them. A client that subscribes to `pivot` is asked
+ * about calls, which wait for the answer.
  */
 const OTHER_KINDS = ["calls", "parking", "presence", "pivot"];
 
@@ -86,8 +87,18 @@ export class EventLog extends EventTarget {
       data: frame.data,
       routingKey: frame.routing_key,
     });
-    const second = Math.floor(receivedAt);
-    this.counts.set(second, (this.counts.get(second) ?? 0) + 1);
+    this.count(Math.floor(receivedAt));
+  }
+
+  /** Count an event of this second. Each new second ends the counts that are older than the window. */
+  count(second) {
+    const count = this.counts.get(second) ?? 0;
+    this.counts.set(second, count + 1);
+    if (count === 0) this.forgetBefore(second - RATE_WINDOW_S);
+  }
+
+  forgetBefore(limit) {
+    for (const second of this.counts.keys()) if (second < limit) this.counts.delete(second);
   }
 
   /** Mark in the log that events are missing. */
@@ -113,15 +124,13 @@ export class EventLog extends EventTarget {
   /** Return the event count of each second of the window, oldest first, without the current second. */
   perSecond() {
     const current = Math.floor(now());
-    for (const second of this.counts.keys()) {
-      if (second < current - RATE_WINDOW_S) this.counts.delete(second);
-    }
+    this.forgetBefore(current - RATE_WINDOW_S);
     const countAt = (_, index) => this.counts.get(current - RATE_WINDOW_S + index) ?? 0;
     return Array.from({ length: RATE_WINDOW_S }, countAt);
   }
 }
 
-/** Return the name of a category that users see: that of one of this installation is as it is. */
+/** Return the name of a category that users see: a category of this installation keeps its own name. */
 export function kindName(kind) {
   return KNOWN_KINDS.includes(kind) ? t(`event.kind.${kind}`) : kind;
 }
@@ -156,4 +165,4 @@ function summarize(kind, data) {
   return (parts[kind] ?? []).filter(Boolean).join(" · ");
 }
 
-const join = (name, number) => [name, number !== name && number].filter(Boolean).join(" ");
+const join = (name, number) => Object.values(makeParty(name, number)).filter(Boolean).join(" ");

@@ -28,7 +28,7 @@ export function laneOf(call, phone) {
 
 /**
  * Sort calls into lanes. Returns `{lanes, counts, shown, live}`: the calls of each of `LANES` that fit the
- * filters, the number of live calls by lane, of those that fit, and of all.
+ * filters, and the numbers of live calls: by lane, that fit, and of all.
  *
  * `filters` has `lane`, `direction` and `search`, each empty for no filter, and `sort`, `{column, descending}`.
  */

@@ -39,13 +39,14 @@ function show(view) {
 }
 
 function showSignIn(reason = "") {
-  sessions.clear();
   const view = new SignIn(async (session, signInAgain) => {
     sessions.save(session);
     await showConsole(session, signInAgain);
     notify(t("app.signedIn", { account: session.account.name }));
   }, reason);
   show(view);
+  // After the end of the console, which saves at its end.
+  sessions.clear();
   view.focus();
 }
 

@@ -40,6 +40,9 @@ const OF_BROWSER = {
 /** Where panels stand beside the calls, not above them; like in style/operator.css. */
 const WIDE_PAGE = "(min-width: 75rem)";
 
+/** Settings that open tabs share at once; other ones, like the order of calls, are a tab's own until it is reloaded. */
+const SHARED = ["favourites", "phone", "slots", "conferences", "thresholds"];
+
 const DEFAULTS = { ...OF_ACCOUNT, ...OF_BROWSER };
 
 /** Events: "change", when a setting was changed. */
@@ -49,6 +52,16 @@ export class OperatorSettings extends EventTarget {
     this.accountId = accountId;
     /** Rows ask for settings at each update, and the storage is slow. */
     this.cache = new Map();
+    /** Names of settings that the browser has not stored: these last as long as the page. */
+    this.unstored = new Set();
+  }
+
+  /** Follow a change of another tab to the preference of this name. */
+  onPreference(preferenceName) {
+    const name = Object.keys(DEFAULTS).find((one) => this.keyOf(one) === preferenceName);
+    if (!SHARED.includes(name) || this.unstored.has(name)) return;
+    this.cache.delete(name);
+    this.dispatchEvent(new CustomEvent("change", { detail: name }));
   }
 
   /** Return a setting; its default when the stored value has another form. */
@@ -69,10 +82,17 @@ export class OperatorSettings extends EventTarget {
   }
 
   set(name, value) {
-    setPreference(this.keyOf(name), value);
-    // A browser that stores nothing keeps it as long as the page.
+    if (setPreference(this.keyOf(name), value)) this.unstored.delete(name);
+    else this.unstored.add(name);
     this.cache.set(name, value);
     this.dispatchEvent(new CustomEvent("change", { detail: name }));
+  }
+
+  /** Add a value to a list, or remove it: to or from the stored list, which another tab may have changed. */
+  setIncluded(name, value, isIncluded) {
+    if (!this.unstored.has(name)) this.cache.delete(name);
+    const others = this.get(name).filter((one) => one !== value);
+    this.set(name, isIncluded ? [...others, value] : others);
   }
 
   keyOf(name) {

@@ -12,6 +12,7 @@ import { OutgoingCalls } from "./outgoing-calls.js";
 import { setRingingCount } from "./page-title.js";
 import { parseRanges } from "./park-slots.js";
 import { People } from "./people.js";
+import { followPreferences } from "./preferences.js";
 import { isPresence } from "./presence.js";
 import { playRingSound } from "./ring-sound.js";
 import { t } from "./strings.js";
@@ -50,6 +51,10 @@ export class Operator {
   }
 
   start() {
+    this.stopFollowing = followPreferences((name) => {
+      this.notes.onPreference(name);
+      this.settings.onPreference(name);
+    });
     this.people.load();
     this.askMe.start();
   }
@@ -90,6 +95,7 @@ export class Operator {
   }
 
   dispose() {
+    this.stopFollowing?.();
     clearTimeout(this.reloadTimer);
     this.askMe.dispose();
     this.alerts.dispose();

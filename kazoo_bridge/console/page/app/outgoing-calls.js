@@ -6,10 +6,10 @@ import { t } from "./strings.js";
 import { toNumber } from "./suggestions.js";
 import { notifyError, notifyProgress } from "./toasts.js";
 
-/** How long the call may take until it is answered, after the server has passed it on. */
+/** How long the call may take until it is answered, after the server has sent it to the switch. */
 const ANSWER_TIMEOUT_MS = 120000;
 
-/** What listens to a call, with the mode of the command `eavesdrop`. */
+/** The modes of the command `eavesdrop`. */
 export const LISTENING = ["listen", "whisper", "full"];
 
 export class OutgoingCalls {
@@ -17,7 +17,7 @@ export class OutgoingCalls {
     Object.assign(this, { socket, calls, settings });
     /** Attempts under way. */
     this.attempts = new Set();
-    /** Outcomes may arrive before the reply that says which command they are of. */
+    /** An outcome may arrive before the reply with the id of its command. */
     this.onOutcome = ({ detail }) => this.attempts.forEach((attempt) => attempt.onOutcome(detail));
     this.onChange = () => this.attempts.forEach((attempt) => attempt.follow());
     socket.addEventListener("outcome", this.onOutcome);
@@ -30,7 +30,7 @@ export class OutgoingCalls {
     for (const attempt of this.attempts) attempt.end();
   }
 
-  /** Call a number from the operator's phone. Resolves to whether the server has passed it on. */
+  /** Call a number from the operator's phone. Resolves to whether the server has sent it to the switch. */
   call(number, name = "") {
     const dialled = toNumber(number);
     return this.start("originate", partyName({ name, number: dialled }), (phone) =>
@@ -116,7 +116,7 @@ class Attempt {
     else if (status === "answered") this.progress.update(t("outgoing.calling", { party }));
   }
 
-  /** Show what becomes of the phone's leg: whether it is connected. */
+  /** Show whether the phone's leg is connected. */
   follow() {
     if (this.isOver || this.commandId === null || this.command !== "originate") return;
     const { legs } = this.owner.calls;

@@ -5,7 +5,7 @@
  * "ringing", "talking", "dnd" (do not disturb), "offline", or "unknown" for a person without an extension.
  */
 
-import { legParty } from "./calls.js";
+import { isAccountLeg, legParty } from "./calls.js";
 import { Presence } from "./presence.js";
 import { RestError, accountPath } from "./rest.js";
 
@@ -24,20 +24,33 @@ export class People extends EventTarget {
     super();
     Object.assign(this, { rest, accountId, calls, settings });
     this.presence = new Presence();
-    /** People of the directory, and those that are only known from calls, by number. */
+    /** People of the directory; `learned` has those of calls, by number. */
     this.directory = [];
+    /** Numbers and ids of the people of the directory. */
+    this.directoryKeys = new Set();
     /** The telephones of the directory, `{id, name}`. */
     this.devices = [];
     this.learned = new Map();
-    this.seen = null;
+    /** The calls that `learned` is from. */
+    this.learnedFrom = null;
+    /** All people in order; null when they have to be sorted. */
+    this.sorted = null;
+    /** The favourites that `sorted` is for. */
+    this.sortedFor = null;
+    settings.addEventListener("change", ({ detail }) => {
+      if (detail === "favourites") this.dispatchEvent(new Event("change"));
+    });
   }
 
   /** Load the directory. An installation without one, or a token without the right to it, is no error. */
   async load() {
     try {
       const [users, devices] = await Promise.all([this.fetch("users"), this.fetch("devices")]);
-      this.directory = users.slice(0, MAX_PEOPLE).map((user) => fromUser(user, devices));
-      this.devices = devices.slice(0, MAX_PEOPLE).map(({ id, name }) => ({ id, name: name || id }));
+      const owned = byOwner(devices);
+      this.directory = users.map((user) => fromUser(user, owned.get(user.id)));
+      this.directoryKeys = new Set(this.directory.flatMap(({ number, userId }) => [number, userId]));
+      this.devices = devices.map(({ id, name }) => ({ id, name: name || id }));
+      this.sorted = null;
     } catch (error) {
       if (!(error instanceof RestError)) throw error;
     }
@@ -46,8 +59,8 @@ export class People extends EventTarget {
 
   async fetch(kind) {
     try {
-      const list = await this.rest.get(accountPath(this.accountId, kind), { paginate: "false" });
-      return Array.isArray(list) ? list : [];
+      const list = await this.rest.get(accountPath(this.accountId, kind), { paginate: "false" }, MAX_PEOPLE);
+      return Array.isArray(list) ? list.slice(0, MAX_PEOPLE) : [];
     } catch (error) {
       if (error.status >= 400 && error.status < 500 && error.status !== 401) return [];
       throw error;
@@ -66,34 +79,40 @@ export class People extends EventTarget {
   }
 
   setFavourite(key, isFavourite) {
-    const others = this.settings.get("favourites").filter((one) => one !== key);
-    this.settings.set("favourites", isFavourite ? [...others, key] : others);
-    this.dispatchEvent(new Event("change"));
+    this.settings.setIncluded("favourites", key, isFavourite);
   }
 
-  /** Learn the people that are in calls now. */
+  /** Learn the people that are in calls now, if calls have changed. */
   learnFromCalls() {
+    const { calls } = this.calls;
+    if (calls === this.learnedFrom) return;
+    this.learnedFrom = calls;
     for (const leg of this.accountLegs()) this.learn(leg);
   }
 
   /** Return all people with their states: favourites first, then by name. */
   list() {
     this.learnFromCalls();
-    const legs = this.accountLegs();
+    const busy = statesOfLegs(this.accountLegs());
     const states = this.presence.states();
-    const favourites = new Set(this.settings.get("favourites"));
-    const known = new Set(this.directory.map(({ number }) => number));
-    const knownIds = new Set(this.directory.map(({ userId }) => userId));
-    const others = [...this.learned.values()].filter(
-      ({ number, userId }) => !known.has(number) && !(userId && knownIds.has(userId)),
-    );
-    const busy = statesOfLegs(legs);
-    const people = [...this.directory, ...others].map((person) => ({
-      ...person,
-      state: stateOf(person, busy, states),
-      isFavourite: favourites.has(person.key),
-    }));
-    return people.sort(comparePeople);
+    return this.inOrder().map((person) => ({ ...person, state: stateOf(person, busy, states) }));
+  }
+
+  /** Return all people in order, without states. They are sorted again only when people or favourites change. */
+  inOrder() {
+    const favourites = this.settings.get("favourites");
+    if (this.sorted === null || this.sortedFor !== favourites) {
+      const keys = new Set(favourites);
+      const others = [...this.learned.values()].filter((person) => !this.isInDirectory(person));
+      const people = [...this.directory, ...others];
+      this.sorted = people.map((person) => ({ ...person, isFavourite: keys.has(person.key) })).sort(comparePeople);
+      this.sortedFor = favourites;
+    }
+    return this.sorted;
+  }
+
+  isInDirectory({ number, userId }) {
+    return this.directoryKeys.has(number) || this.directoryKeys.has(userId);
   }
 
   accountLegs() {
@@ -102,25 +121,29 @@ export class People extends EventTarget {
 
   learn(leg) {
     const { name, number } = legParty(leg);
-    if (!EXTENSION.test(number) || this.learned.size >= MAX_PEOPLE) return;
     const before = this.learned.get(number);
+    if (!EXTENSION.test(number) || (!before && this.learned.size >= MAX_PEOPLE)) return;
     const userId = leg.owner_id ?? before?.userId ?? null;
     if (before && before.userId === userId && (!name || before.name === name)) return;
-    this.learned.set(number, {
-      key: number,
-      number,
-      name: name || before?.name || number,
-      userId,
-      isDnd: false,
-    });
+    const person = { key: number, number, name: name || before?.name || number, userId, isDnd: false };
+    this.learned.set(number, person);
+    if (!this.isInDirectory(person)) this.sorted = null;
   }
 }
 
-const isAccountLeg = (leg) => Boolean(leg.owner_id || leg.authorizing_id);
+/** Return devices by the id of their owner. */
+function byOwner(devices) {
+  const owned = new Map();
+  for (const device of devices) {
+    const { owner_id: owner } = device;
+    if (!owned.has(owner)) owned.set(owner, []);
+    owned.get(owner).push(device);
+  }
+  return owned;
+}
 
-/** Return the person of a user's document, with the number of its phone. */
-function fromUser(user, devices) {
-  const own = devices.filter(({ owner_id: owner }) => owner === user.id);
+/** Return the person of a user's document, with the number of its phone, which may be that of a device. */
+function fromUser(user, own = []) {
   const candidates = [
     ...(user.extensions ?? []),
     user.caller_id?.internal?.number,

@@ -11,11 +11,19 @@ export function preference(name, fallback) {
   }
 }
 
-/** Set a preference. In a browser that stores nothing it has no effect. */
+/** Set a preference, and return whether it is stored: some browsers store nothing, or no more. */
 export function setPreference(name, value) {
   try {
     localStorage.setItem(KEY_PREFIX + name, JSON.stringify(value));
+    return true;
   } catch {
-    // The browser stores nothing, for example because its user does not want it.
+    return false;
   }
+}
+
+/** Call `callback(name)` when another tab has set a preference; return a function that ends this. */
+export function followPreferences(callback) {
+  const listener = ({ key }) => key?.startsWith(KEY_PREFIX) && callback(key.slice(KEY_PREFIX.length));
+  globalThis.addEventListener("storage", listener);
+  return () => globalThis.removeEventListener("storage", listener);
 }

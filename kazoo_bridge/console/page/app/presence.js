@@ -28,7 +28,7 @@ export class Presence {
     this.dialogs = new Map();
   }
 
-  /** Follow an event; return whether it says anything about a number. */
+  /** Follow an event; return whether it is about a number. */
   onEvent({ data }) {
     const number = String(data.presence_id ?? data.to ?? "").split("@")[0];
     const state = STATES[data.state];

@@ -13,6 +13,9 @@ const REQUEST_TIMEOUT_MS = 20000;
 
 const VALIDATION_ERROR = "validation error";
 
+/** The most items of a list that are read when its reader names no limit. */
+const MAX_LIST_ITEMS = 10_000;
+
 /**
  * A failed request. `status` is the HTTP status, or 0 without a response; `fields` maps the names of the
  * document's invalid fields to messages.
@@ -88,17 +91,18 @@ export class RestClient {
   }
 
   /**
-   * GET a path and return the envelope's data; with `paginate: "false"` that of the whole list, whose pages
-   * have a largest size all the same.
+   * GET a path and return the envelope's data; with `paginate: "false"` the first `limit` items of the list, of
+   * as many pages as needed: the server bounds the size of a page also then.
    */
-  async get(path, query = {}) {
+  async get(path, query = {}, limit = MAX_LIST_ITEMS) {
     let page = await this.request("GET", path, { query });
-    let { data } = page;
-    while (query.paginate === "false" && page.next_start_key) {
+    if (query.paginate !== "false" || !Array.isArray(page.data)) return page.data;
+    const items = [...page.data];
+    while (page.next_start_key && items.length < limit) {
       page = await this.request("GET", path, { query: { ...query, start_key: page.next_start_key } });
-      data = [...data, ...page.data];
+      items.push(...page.data);
     }
-    return data;
+    return items.slice(0, limit);
   }
 
   /** Send data to a path and return the data of the response's envelope. */

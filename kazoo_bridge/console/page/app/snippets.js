@@ -1,10 +1,9 @@
 /** Requests as curl commands. */
 
+import { MASK } from "./webhook-document.js";
+
 /** Headers that curl sets by itself. */
 const OWN_HEADERS = new Set(["content-length", "host", "connection", "accept-encoding"]);
-
-/** The placeholder that the server shows instead of a secret value. */
-const MASK = /^\*+$/;
 
 /** Quote a text for a POSIX shell. */
 export function shellQuote(text) {
@@ -17,7 +16,7 @@ export function curlOf({ method = "post", uri, url = uri, req_headers: headers =
   for (const [name, value] of Object.entries(headers)) {
     if (OWN_HEADERS.has(name.toLowerCase())) continue;
     const text = [value].flat().join(", ");
-    lines.push(`-H ${shellQuote(`${name}: ${MASK.test(text) ? "…" : text}`)}`);
+    lines.push(`-H ${shellQuote(`${name}: ${text === MASK ? "…" : text}`)}`);
   }
   if (body) lines.push(`--data-raw ${shellQuote(body)}`);
   return lines.join(" \\\n  ");

@@ -36,7 +36,7 @@ export class EventSocket extends EventTarget {
     this.lastRequestId = 0;
     this.failures = 0;
     this.session = null;
-    /** The bindings of this session, those that the server rejected included. */
+    /** The bindings of this session, with the rejected ones. */
     this.subscribed = new Set();
     /** The id of this socket in the list of sockets; null before the first connection. */
     this.socketId = null;

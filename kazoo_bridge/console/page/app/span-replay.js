@@ -25,9 +25,9 @@ export class SpanReplay {
   }
 
   /**
-   * Find the deliveries. Resolves to `{attempts, isMore}`: one attempt at each delivery, oldest first, and whether
-   * there may be more, because only so many deliveries, or pages, are read; these are the newest. `onProgress(count)` says how many were
-   * found so far. Throws `RestError`.
+   * Find the deliveries. Resolves to `{attempts, isMore}`: one attempt at each of the newest deliveries, oldest
+   * first, and whether there may be more, because the numbers of deliveries and pages are bounded.
+   * `onProgress(count)` gets the number that was found so far. Throws `RestError`.
    */
   async find(onProgress) {
     const found = new Map();

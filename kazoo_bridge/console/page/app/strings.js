@@ -17,18 +17,33 @@ const LANGUAGES = {
 
 const PREFERENCE = "language";
 
-/** The language in use; a change of the preference needs a reload. */
-export const language = chooseLanguage(
+const chosenLanguage = chooseLanguage(
   [preference(PREFERENCE, null), ...(globalThis.navigator?.languages ?? [])],
   Object.keys(LANGUAGES),
 );
 
+// Awaited here, so that every module that imports this one has the texts.
+const [usedLanguage, table] = await loadTexts(chosenLanguage);
+
+/** The language in use; a change of the preference needs a reload. */
+export const language = usedLanguage;
+
 /** The locale of dates and numbers: that of the browser for this language, with its region, or the language. */
 export const locale = (globalThis.navigator?.languages ?? []).find((tag) => tag.split("-")[0] === language) ?? language;
 
-// Awaited here, so that texts are there for every module that imports this one.
-const { default: table } = await LANGUAGES[language][1]();
 const translate = translator(table, language);
+
+/**
+ * Load the texts of a language; `languages` has the form of `LANGUAGES`. Return its code and the texts: those of
+ * English when the module cannot be loaded, so that the page does not stay empty.
+ */
+export async function loadTexts(code, languages = LANGUAGES) {
+  try {
+    return [code, (await languages[code][1]()).default];
+  } catch {
+    return ["en", english];
+  }
+}
 
 /** Return the names of the languages by code. */
 export function languageNames() {

@@ -2,7 +2,7 @@
 
 import { t } from "./strings.js";
 
-/** Shown by the server instead of the value of a header. */
+/** What the server shows instead of a secret value, such as that of a header. */
 export const MASK = "********";
 
 /** Set a property, or delete it when the value is empty: the server treats a missing property as unset. */

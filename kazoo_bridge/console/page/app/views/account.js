@@ -14,6 +14,12 @@ import { PivotPoints } from "./pivot-points.js";
 /** Characters of a token's id that are shown: enough to tell tokens apart. */
 const ID_LENGTH = 12;
 
+/** The most tokens in the table. */
+const MAX_TOKENS = 200;
+
+/** The most descendants that are counted. */
+const MAX_COUNTED = 10_000;
+
 const TOKEN_COLUMNS = ["token", "origin", "created", "expires"];
 
 export class AccountView {
@@ -59,16 +65,22 @@ export class AccountView {
     const { account } = this.app;
     const [document, descendants] = await Promise.all([
       this.rest.get(this.path()).catch(() => ({ id: account.id, name: account.name })),
-      this.rest.get(this.path("descendants"), { paginate: "false" }).catch(() => []),
+      this.countDescendants().catch((error) => t("account.unavailable", { reason: error.message })),
     ]);
     const rows = [
       ["common.name", document.name],
       ["account.id", copyField(t("account.id"), document.id)],
       ["account.realm", document.realm && h("code", {}, document.realm)],
       ["account.reseller", document.reseller_id && h("code", {}, document.reseller_id)],
-      ["account.subaccounts", String(descendants.length)],
+      ["account.subaccounts", descendants],
     ].filter(([, value]) => value);
     this.properties.replaceChildren(...rows.flatMap(([key, value]) => [h("dt", {}, t(key)), h("dd", {}, value)]));
+  }
+
+  /** Return the number of the account's descendants as a text. Throws `RestError`. */
+  async countDescendants() {
+    const { length } = await this.rest.get(this.path("descendants"), { paginate: "false" }, MAX_COUNTED + 1);
+    return length > MAX_COUNTED ? t("account.moreThan", { count: MAX_COUNTED }) : String(length);
   }
 
   // -- the API key
@@ -124,11 +136,12 @@ export class AccountView {
 
   async loadTokens() {
     try {
-      const tokens = await this.rest.get(this.path("tokens"), { paginate: "false" });
+      const tokens = await this.rest.get(this.path("tokens"), { paginate: "false" }, MAX_TOKENS + 1);
       if (this.disposed) return;
-      this.tokens.show(tokens, ({ id }) => id);
+      this.tokens.show(tokens.slice(0, MAX_TOKENS), ({ id }) => id);
       this.tokenTable.hidden = !tokens.length;
-      setText(this.tokenNote, tokens.length ? "" : t("account.noTokens"));
+      const more = tokens.length > MAX_TOKENS ? t("account.moreTokens", { count: MAX_TOKENS }) : "";
+      setText(this.tokenNote, tokens.length ? more : t("account.noTokens"));
     } catch (error) {
       const text = error.status === 404 ? t("account.tokensUnavailable") : t("common.cannotList", { reason: error.message });
       setText(this.tokenNote, text);

@@ -52,10 +52,7 @@ async function showPoints(list, askMe, settings) {
     const input = h("input", {
       type: "checkbox",
       checked: settings.get("askFor").includes(value),
-      onchange: () => {
-        const others = settings.get("askFor").filter((one) => one !== value);
-        settings.set("askFor", input.checked ? [...others, value] : others);
-      },
+      onchange: () => settings.setIncluded("askFor", value, input.checked),
     });
     return h("label", { class: "check" }, input, label);
   };

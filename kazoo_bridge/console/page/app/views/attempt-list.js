@@ -127,7 +127,7 @@ export class AttemptList {
   }
 
   async replay(attempt) {
-    await this.sender.replay(attempt.id, attempt.hook_id);
+    await this.sender.replay(attempt.id);
     await this.load();
   }
 }

@@ -2,6 +2,7 @@
 
 import { ACTION_KEYS } from "../call-actions.js";
 import { KeyedList, button, h, isBlocked, setAttribute, setText } from "../dom.js";
+import { MAX_WHOLE_LIST, rangeInSight, windowOf } from "../row-window.js";
 import { StableLanes } from "../stable-lanes.js";
 import { t } from "../strings.js";
 import { ROW_COLUMNS, makeCallRow } from "./call-row.js";
@@ -10,6 +11,12 @@ import { GridNavigation } from "./grid-navigation.js";
 
 /** The type of the data of a dragged call. */
 export const CALL_MEDIA_TYPE = "application/x-call-id";
+
+/** The height of a row until one can be measured. */
+const ASSUMED_ROW_HEIGHT_PX = 54;
+
+/** So many rows before and after the current one, heads of lanes included, have elements. */
+const KEPT_NEIGHBOURS = 6;
 
 export class CallGrid {
   /**
@@ -33,14 +40,15 @@ export class CallGrid {
       h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, this.headers)),
       this.body,
     );
-    // Times are updated in visible rows only: a long table has hundreds of rows.
-    this.visibleRows = new Set();
-    this.visibilityObserver = new IntersectionObserver((entries) => {
-      for (const { target, isIntersecting } of entries) {
-        this.visibleRows[isIntersecting ? "add" : "delete"](target);
-        if (isIntersecting) target.updateTime();
-      }
-    });
+    this.table = table;
+    /** The lanes and calls in the table, also those without a row; see `windowOf`. */
+    this.items = [];
+    this.range = [0, 0];
+    this.rowHeight = ASSUMED_ROW_HEIGHT_PX;
+    this.onScroll = () => (this.scrollFrame ??= requestAnimationFrame(() => this.followScroll()));
+    // In the phase of capture: not the document scrolls, but an element.
+    document.addEventListener("scroll", this.onScroll, { capture: true, passive: true });
+    window.addEventListener("resize", this.onScroll);
     this.navigation = new GridNavigation(this.body);
     this.order.watch(this.body, (target) => target.closest?.("tr")?.dataset.lane, callbacks.onRelease);
     this.body.addEventListener("click", (event) => this.onClick(event));
@@ -51,7 +59,9 @@ export class CallGrid {
   }
 
   dispose() {
-    this.visibilityObserver.disconnect();
+    cancelAnimationFrame(this.scrollFrame);
+    document.removeEventListener("scroll", this.onScroll, { capture: true });
+    window.removeEventListener("resize", this.onScroll);
   }
 
   /** The call whose row had the focus last, if it is still live. */
@@ -66,12 +76,16 @@ export class CallGrid {
   }
 
   setCurrent(row) {
-    if (row?.call) this.currentRow = row;
+    if (!row?.call || row === this.currentRow) return;
+    this.currentRow = row;
+    // The keys move to the rows beside it.
+    if (this.isLong) this.drawWindow();
   }
 
-  /** Let time pass in the rows that are in sight. */
+  /** Let time pass. */
   tick() {
-    for (const row of this.visibleRows) row.updateTime();
+    if (this.isLong) this.measureRows();
+    for (const row of this.rows.elements.values()) row.updateTime?.();
   }
 
   /** Put the calls in order the next time, even below the pointer. */
@@ -83,21 +97,65 @@ export class CallGrid {
   draw(lanes, known, sort, emptyText) {
     const shown = this.order.arrange(lanes, known);
     const items = [];
+    const placed = new Set(shown.flatMap(({ calls }) => calls.map(({ id }) => id)));
     let count = 0;
     for (const { lane, calls } of shown) {
       const due = lanes.find((one) => one.lane === lane).calls;
-      const waiting = due.filter(({ id, endedAt }) => !endedAt && !this.rows.elements.has(id)).length;
-      items.push({ id: `lane ${lane}`, lane, count: due.filter(({ endedAt }) => !endedAt).length, waiting: calls === due ? 0 : waiting });
+      const live = due.filter(({ endedAt }) => !endedAt);
+      const waiting = live.filter(({ id }) => !placed.has(id)).length;
+      items.push({ id: `lane ${lane}`, lane, count: live.length, waiting });
       for (const call of calls) items.push({ id: call.id, lane, call });
       count += calls.length;
     }
-    this.rows.show(count ? items : [], ({ id }) => id);
-    this.navigation.onRowsChanged();
+    this.items = count ? items : [];
+    this.findRange();
+    this.drawWindow();
     const direction = sort.descending ? "descending" : "ascending";
     ROW_COLUMNS.forEach(([, column], index) => {
       setAttribute(this.headers[index], "aria-sort", column !== null && column === sort.column ? direction : null);
     });
     setText(this.empty, count ? "" : emptyText);
+  }
+
+  // -- rows
+
+  get isLong() {
+    return this.items.length > MAX_WHOLE_LIST;
+  }
+
+  /** Find out which rows are in sight. Reads the layout, so it comes before changes of the document. */
+  findRange() {
+    if (this.isLong) this.range = rangeInSight(this.body.getBoundingClientRect().top, window.innerHeight, this.rowHeight);
+  }
+
+  /** Measure the height of rows, which depends on the width of the page, and on fonts. */
+  measureRows() {
+    const heights = [...this.rows.elements.values()].filter(({ call }) => call).map((row) => row.offsetHeight);
+    // A row is higher while it shows a status.
+    const usual = Math.min(...heights);
+    // Rows have no height while the view is not in the document.
+    if (Number.isFinite(usual) && usual > 0) this.rowHeight = usual;
+  }
+
+  followScroll() {
+    this.scrollFrame = undefined;
+    if (!this.isLong) return;
+    const before = this.range;
+    this.findRange();
+    if (before.join() !== this.range.join()) this.drawWindow();
+  }
+
+  /** Show the rows in sight, and those that the keys reach from the current row. */
+  drawWindow() {
+    const { items } = this;
+    const first = items.findIndex(({ call }) => call);
+    const current = this.isLong ? items.findIndex(({ id }) => id === this.currentRow?.call.id) : -1;
+    const isNear = (index) => current >= 0 && Math.abs(index - current) <= KEPT_NEIGHBOURS;
+    // A head sticks to the top while the calls of its lane are in sight.
+    const isKept = ({ call }, index) => !call || index === first || index === items.length - 1 || isNear(index);
+    this.rows.show(windowOf(items, this.range, isKept), ({ id }) => id);
+    setAttribute(this.table, "aria-rowcount", this.isLong ? items.length + 1 : null);
+    this.navigation.onRowsChanged();
   }
 
   /** Show commands, recordings, and notes on all rows. */
@@ -106,21 +164,18 @@ export class CallGrid {
   }
 
   makeRow(item) {
+    if (item.gap) return makeGap(this);
     return item.call ? this.makeCallRow(item) : this.makeLaneRow(item);
   }
 
   makeCallRow(item) {
     const row = makeCallRow(item.call, this.operator);
     const { update } = row;
-    row.update = ({ call, lane }) => {
+    row.update = ({ call, lane, index }) => {
       setAttribute(row, "data-lane", lane);
+      setRowIndex(row, index);
       update(call);
     };
-    row.onRemoved = () => {
-      this.visibilityObserver.unobserve(row);
-      this.visibleRows.delete(row);
-    };
-    this.visibilityObserver.observe(row);
     return row;
   }
 
@@ -129,6 +184,7 @@ export class CallGrid {
     const head = h("th", { role: "rowheader", colspan: String(ROW_COLUMNS.length) }, t(`lane.${lane}`), " ", count, " ", note);
     const row = h("tr", { class: "lane", role: "row", "data-lane": lane }, head);
     row.update = (item) => {
+      setRowIndex(row, item.index);
       setText(count, item.count);
       const waiting = item.waiting ? t("lane.waiting", { count: item.waiting }) : "";
       setText(note, [waiting, this.callbacks.laneNote(lane)].filter(Boolean).join(" · "));
@@ -171,7 +227,10 @@ export class CallGrid {
   }
 
   onDragStart(event) {
-    const { call } = event.target.closest("tr");
+    const row = event.target.closest("tr");
+    const { call } = row;
+    // A dragged row keeps its element while the user scrolls.
+    this.setCurrent(row);
     if (!call || call.endedAt) {
       event.preventDefault();
       return;
@@ -179,4 +238,20 @@ export class CallGrid {
     event.dataTransfer.effectAllowed = "move";
     event.dataTransfer.setData(CALL_MEDIA_TYPE, call.id);
   }
+}
+
+/** Tell assistive technologies which row of the table this is; undefined when the table has all its rows. */
+function setRowIndex(row, index) {
+  // The head of the table is the first row.
+  setAttribute(row, "aria-rowindex", index === undefined ? null : index + 2);
+}
+
+/** Make what stands for rows that are out of sight. */
+function makeGap(grid) {
+  const row = h("tr", { class: "gap", "aria-hidden": "true" });
+  row.update = ({ gap }) => {
+    const height = `${Math.round(gap * grid.rowHeight)}px`;
+    if (row.style.height !== height) row.style.height = height;
+  };
+  return row;
 }

@@ -1,15 +1,13 @@
 /** A row of the table of live calls. */
 
 import { ACTION_KEYS, actionsOf } from "../call-actions.js";
-import { DIRECTIONS, NO_PARTY, STATES, callName, legName, stateName } from "../calls.js";
+import { DIRECTIONS, DIRECTION_SIGNS, NO_PARTY, STATES, callName, legName, stateName } from "../calls.js";
 import { formatDuration, formatTime, now } from "../clock.js";
 import { button, h, setAttribute, setText, showStatus } from "../dom.js";
 import { formatNumber } from "../numbers.js";
 import { t } from "../strings.js";
 import { urgency } from "../thresholds.js";
 import { setNumber } from "./copy-number.js";
-
-const DIRECTION_SIGNS = { inbound: "↙", outbound: "↗", internal: "↔" };
 
 const KEY_OF_ACTION = Object.fromEntries(Object.entries(ACTION_KEYS).map(([key, name]) => [name, key]));
 

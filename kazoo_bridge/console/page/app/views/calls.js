@@ -105,7 +105,7 @@ export class CallsView {
     this.grid.tick();
     this.panel?.tick?.();
     // The order may have been kept for the pointer.
-    this.draw();
+    this.redraw();
   }
 
   // -- content
@@ -164,8 +164,9 @@ export class CallsView {
   }
 
   focusWhenDue() {
+    if (!this.isFocusDue) return;
     const row = this.grid.firstRow;
-    if (!this.isFocusDue || !row?.isConnected) return;
+    if (!row?.isConnected) return;
     this.isFocusDue = false;
     if (document.activeElement.contains(row)) row.focus({ preventScroll: true });
   }

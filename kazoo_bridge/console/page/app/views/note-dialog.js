@@ -38,8 +38,8 @@ export function openNumberNote(number, name, notes) {
     h(
       "div",
       { class: "buttons" },
-      button(t("button.cancel"), () => dialog.close()),
-      h("button", { type: "submit", class: "primary" }, t("button.save")),
+      button(t("common.cancel"), () => dialog.close()),
+      h("button", { type: "submit", class: "primary" }, t("common.save")),
     ),
   );
   const shown = formatNumber(number);

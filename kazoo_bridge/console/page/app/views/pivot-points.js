@@ -1,7 +1,7 @@
 /** The account's pivot points: created, renewed, deleted, and what KAZOO has asked them lately. */
 
 import { describeFlow } from "../ask-flows.js";
-import { partyName } from "../calls.js";
+import { makeParty, partyName } from "../calls.js";
 import { confirmDialog, openDialog } from "../dialogs.js";
 import { KeyedList, button, h, setText } from "../dom.js";
 import { icon } from "../icons.js";
@@ -102,8 +102,7 @@ export class PivotPoints {
   }
 
   requestRow({ timestamp, result, duration_ms: duration, request, answered_by: by, flow }) {
-    const number = request.caller_id_number ?? "";
-    const caller = partyName({ name: request.caller_id_name === number ? "" : request.caller_id_name, number });
+    const caller = partyName(makeParty(request.caller_id_name, request.caller_id_number));
     const target = flow ? ` → ${describeFlow(flow, this.people.list())}` : "";
     const who = by?.name ? ` · ${by.name}` : "";
     return h(

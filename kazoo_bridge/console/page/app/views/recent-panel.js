@@ -1,5 +1,6 @@
 /** The calls that have ended in this session: to call back, with notes. */
 
+import { DIRECTION_SIGNS } from "../calls.js";
 import { formatDuration } from "../clock.js";
 import { KeyedList, button, h, setAttribute, setText, throttle } from "../dom.js";
 import { formatNumber } from "../numbers.js";
@@ -52,7 +53,7 @@ export class RecentPanel {
     const { name, number, other, direction, began, ended, isMissed } = call;
     const shown = formatNumber(number);
     const party = name || shown || t("party.unknown");
-    const sign = isMissed ? "✕" : { inbound: "↙", outbound: "↗", internal: "↔" }[direction];
+    const sign = isMissed ? "✕" : DIRECTION_SIGNS[direction];
     const kind = isMissed ? t("recent.missed") : t(`direction.${direction}`);
     const duration = began && !isMissed ? formatDuration(ended - began) : "";
     const note = h("small", { class: "note" });

@@ -16,5 +16,4 @@ export default {
   "party.pair": "{caller} an {callee}",
 
   "calls.title": "Anrufe",
-  "calls.count": { one: "{count} Anruf", other: "{count} Anrufe" },
 };

@@ -68,6 +68,8 @@ export default {
   "account.tokensHint":
     "Anmeldungen und Clients dieses Kontos. Ein Token wird durch den Anfang seines Hashwerts gezeigt, nie selbst.",
   "account.noTokens": "Keine gespeicherten Token.",
+  "account.moreTokens": "Die ersten {count} Token werden gezeigt; REST nennt alle.",
+  "account.moreThan": "mehr als {count}",
   "account.tokensUnavailable": "Token stellt ein anderes System aus; sie werden hier nicht gezeigt.",
   "account.token": "Token",
   "account.tokenOwn": "diese Seite",

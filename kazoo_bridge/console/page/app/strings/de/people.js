@@ -45,9 +45,9 @@ export default {
   "listen.listen": "Mithören",
   "listen.whisper": "Flüstern",
   "listen.full": "Mitsprechen",
-  "listen.hint.listen": "Niemand hört Sie",
-  "listen.hint.whisper": "Nur die Kollegin oder der Kollege hört Sie",
-  "listen.hint.full": "Beide hören Sie",
+  "listen.hint.listen": "Sie hören beide; die beiden hören Sie nicht",
+  "listen.hint.whisper": "Sie hören beide; nur die Kollegin oder der Kollege hört Sie",
+  "listen.hint.full": "Sie hören beide, und beide hören Sie",
 
   "alerts.rings": "{caller} ruft an",
 
@@ -63,9 +63,6 @@ export default {
   "note.label": "Notiz",
   "note.hint": "Bleibt in diesem Browser und steht bei Anrufen dieser Nummer. Enter speichert, Umschalt+Enter beginnt eine Zeile.",
   "note.shown": "Notiz: {note}",
-
-  "button.cancel": "Abbrechen",
-  "button.save": "Speichern",
 
   "preferences.title": "Mein Telefon, Hinweise und Orte",
   "preferences.kept": "Sofort gespeichert, in diesem Browser.",

@@ -16,5 +16,4 @@ export default {
   "party.pair": "{caller} to {callee}",
 
   "calls.title": "Live calls",
-  "calls.count": { one: "{count} call", other: "{count} calls" },
 };

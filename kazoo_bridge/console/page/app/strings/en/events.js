@@ -68,6 +68,8 @@ export default {
   "account.tokensHint":
     "Sign-ins and clients of this account. A token is shown by the beginning of its digest, never itself.",
   "account.noTokens": "No stored tokens.",
+  "account.moreTokens": "The first {count} tokens are shown; REST lists all of them.",
+  "account.moreThan": "more than {count}",
   "account.tokensUnavailable": "Tokens are issued by another system, and are not listed here.",
   "account.token": "Token",
   "account.tokenOwn": "this page",

@@ -45,9 +45,9 @@ export default {
   "listen.listen": "Listen",
   "listen.whisper": "Whisper",
   "listen.full": "Join",
-  "listen.hint.listen": "Nobody hears you",
-  "listen.hint.whisper": "Only your colleague hears you",
-  "listen.hint.full": "Both hear you",
+  "listen.hint.listen": "You hear both; they do not hear you",
+  "listen.hint.whisper": "You hear both; only your colleague hears you",
+  "listen.hint.full": "You hear both, and both hear you",
 
   "alerts.rings": "{caller} calls",
 
@@ -63,9 +63,6 @@ export default {
   "note.label": "Note",
   "note.hint": "Kept in this browser, and shown at calls of this number. Enter saves, Shift+Enter begins a line.",
   "note.shown": "Note: {note}",
-
-  "button.cancel": "Cancel",
-  "button.save": "Save",
 
   "preferences.title": "My phone, alerts, and places",
   "preferences.kept": "Kept in this browser, at once.",

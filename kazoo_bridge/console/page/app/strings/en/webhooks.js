@@ -219,7 +219,7 @@ export default {
   "form.headerTwice": "given twice: case does not matter in names",
   "form.again": "enter the value again",
   "form.conflict":
-    "This webhook was changed by someone else meanwhile. What you have entered is kept, but not saved.",
+    "Another client has changed this webhook meanwhile. What you have entered is kept, but not saved.",
   "form.conflictOthers": "Save again to add your changes to theirs.",
   "form.conflictBoth": "Both of you have changed {names}. Save again to replace that by yours.",
   "form.nowUnset": "{name} (now unset)",
