@@ -339,6 +339,7 @@ def test_shows_that_the_server_has_lost_the_switch(
         switch.begin("ends")
         sign_in_and_connect(page, console_url(node), node.command("token", "create", "--account", ACCOUNT_ID))
         expect(call_row(page, "ends")).to_be_visible()
+        expect(page.get_by_text("No broker")).to_have_count(0)
         proxy.cut = lambda _: (0, 0)
         proxy.cut_all()
         expect(connection_status(page)).to_have_text("No switch")

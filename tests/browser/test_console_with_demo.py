@@ -34,6 +34,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoProcess]:
 
 def test_call_is_parked_and_hung_up(page: Page, demo: DemoProcess) -> None:
     sign_in_and_connect(page, demo.address, demo.tenants[0].token)
+    expect(page.get_by_text("No broker")).to_be_visible()  # the demo's bus is its own
     row = call_row(page, demo.held_call(demo.tenants[0]))
     expect(row).to_contain_text("On hold")
     row.get_by_role("button", name="Park").click()

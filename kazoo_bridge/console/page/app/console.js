@@ -67,12 +67,12 @@ export class Console {
     this.eventLog = new EventLog();
     this.webhooks = new WebhookPoller(this.rest, session.account.id);
     this.view = null;
-    this.element = this.build();
+    this.element = this.build(settings.embedded !== true);
   }
 
-  build() {
+  build(hasBroker) {
     this.switcher = new AccountSwitcher(this.rest, this.session, this.callbacks.onSwitchAccount);
-    this.connection = new ConnectionStatus(() => this.socket.retryNow());
+    this.connection = new ConnectionStatus(() => this.socket.retryNow(), hasBroker);
     this.shell = new Shell(VIEWS, this.switcher, this.connection, {
       onHelp: () => this.openHelp(),
       onSettings: openSettings,

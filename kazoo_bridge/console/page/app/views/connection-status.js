@@ -5,12 +5,18 @@ import { button, h, setAttribute, setText } from "../dom.js";
 import { t } from "../strings.js";
 
 export class ConnectionStatus {
-  /** `onRetry` is called when the user does not want to wait for the next attempt. */
-  constructor(onRetry) {
+  /**
+   * `onRetry` is called when the user does not want to wait for the next attempt. `hasBroker`: the server is
+   * connected to KAZOO's broker, and not to a bus of its own.
+   */
+  constructor(onRetry, hasBroker) {
     this.onRetry = onRetry;
     this.indicator = h("span", { class: "indicator", "aria-hidden": "true" });
     this.status = h("span", {}, t("connection.connecting"));
     this.element = h("span", { class: "connection" }, this.indicator, this.status);
+    this.broker = hasBroker
+      ? null
+      : h("span", { class: "badge warning", "data-wide": "", title: t("connection.embeddedHint") }, t("connection.embedded"));
     this.banner = h("p", { class: "banner", role: "alert", hidden: true });
     this.countdown = h("span", { "aria-hidden": "true" });
     this.everOnline = false;

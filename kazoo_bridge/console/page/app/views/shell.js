@@ -36,6 +36,7 @@ export class Shell {
         h(
           "div",
           { class: "header-tools" },
+          connection.broker,
           connection.element,
           tool("keyboard", t("help.title"), onHelp, { "data-keyboard": true, "data-wide": true }),
           tool("settings", t("settings.title"), onSettings),

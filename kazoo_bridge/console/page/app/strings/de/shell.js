@@ -22,6 +22,10 @@ export default {
   "connection.live": "Live",
   "connection.offline": "Offline",
   "connection.noSwitch": "Keine Anlage",
+  "connection.embedded": "Ohne Broker",
+  "connection.embeddedHint":
+    "Der Server hat einen eigenen Bus, daher kommen keine Ereignisse von KAZOO an. Um ihn zu verbinden, amqp.uri auf" +
+    " KAZOOs Broker setzen.",
   "connection.reconnected": "Wieder verbunden und aktuell",
   "connection.switchBanner":
     "Der Server hat die Verbindung zur Anlage verloren. Anrufe werden mit dem Stand von {time} gezeigt, und Befehle" +

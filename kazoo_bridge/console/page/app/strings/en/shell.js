@@ -22,6 +22,9 @@ export default {
   "connection.live": "Live",
   "connection.offline": "Offline",
   "connection.noSwitch": "No switch",
+  "connection.embedded": "No broker",
+  "connection.embeddedHint":
+    "The server has a bus of its own, so no event of KAZOO arrives. To connect it, set amqp.uri to KAZOO's broker.",
   "connection.reconnected": "Reconnected and up to date",
   "connection.switchBanner":
     "The server has lost its connection to the switch. Live calls are shown as of {time}, and commands fail." +
