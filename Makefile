@@ -180,6 +180,7 @@ release-check: $(VENV)/.installed-release $(VENV)/.installed-dev
 	$(BIN)/python -m build --outdir dist .
 	$(BIN)/twine check --strict dist/*
 	$(BIN)/check-wheel-contents dist/*.whl
+	$(BIN)/python -m zipfile --list dist/*.whl | grep -q documentation/pages/index.html
 	$(BIN)/python -m venv --without-pip build/release
 	$(BIN)/python -m pip --python build/release/bin/python install --quiet dist/*.whl
 	$(BIN)/cyclonedx-py environment --output-reproducible --of JSON -o dist/sbom.cdx.json build/release/bin/python

@@ -55,7 +55,8 @@ def _words(text: str) -> Iterator[str]:
 def check_command(arguments: list[str]) -> None:
     """Let click parse the arguments without calling what they name. Raises `click.UsageError`."""
     command: click.Command = main
-    context = click.Context(command, info_name="kazoo-bridge")
+    # The names of its option for help are kept with the command.
+    context = click.Context(command, info_name="kazoo-bridge", **main.context_settings)
     while isinstance(command, click.Group):
         command.make_parser(context).parse_args(arguments[:])
         _, arguments = command.make_parser(context).parse_args(arguments[:])[:2]

@@ -179,3 +179,15 @@ def test_the_defaults_of_the_configuration() -> None:
     for section, key, default in rows:
         if f"{section}.{key}" not in IN_WORDS:
             assert default in forms(getattr(getattr(Config(), section), key)), (section, key)
+
+
+def test_the_glossary_is_sorted_and_has_the_words_that_contributors_shall_use() -> None:
+    glossary = (REFERENCE / "glossary.md").read_text().partition("{glossary}\n")[2].partition("```")[0]
+    terms = [re.sub(r" \(KAZOO\)$", "", line) for line in re.findall(r"^\S.*$", glossary, re.MULTILINE)]
+    assert terms == sorted(terms)
+    names = re.findall(
+        r"Names are the usual ones of the field: (.*?)\. Constants",
+        (ROOT / "CONTRIBUTING.md").read_text(),
+        re.DOTALL,
+    )
+    assert set(" ".join(names[0].split()).split(", ")) <= set(terms)

@@ -85,34 +85,58 @@ export function bounds(schema) {
   return found;
 }
 
-/** Return the properties of a schema, and those of all parts of an `allOf`: `[name, schema, required]`. */
+/**
+ * Return the properties of a schema, those of all parts of an `allOf`, and of the first choice of an object that has
+ * properties and choices: `[name, schema, required]`.
+ */
 export function properties(document, schema) {
   const own = resolved(document, schema);
-  const parts = [own, ...(own.allOf ?? []).map((part) => resolved(document, part))];
+  const choices = own.properties ? (own.anyOf ?? own.oneOf ?? []).slice(0, 1) : [];
+  const parts = [own, ...[...(own.allOf ?? []), ...choices].map((part) => resolved(document, part))];
   const required = new Set(parts.flatMap((part) => part.required ?? []));
   const found = new Map(parts.flatMap((part) => Object.entries(part.properties ?? {})));
   return [...found].map(([name, value]) => [name, value, required.has(name)]);
 }
 
-const BY_TYPE = { string: "…", integer: 1, number: 1, boolean: true, array: [], object: {}, null: null };
+/** Of these texts the first that a pattern allows is an example of it. */
+const TEXTS = ["…", "example", "2001", "2xx", "0123456789abcdef0123456789abcdef", "whsec_c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0"];
+
+const EXAMPLE_ADDRESS = "https://example.com/";
+
+const BY_TYPE = { integer: 1, number: 1, boolean: true, array: [], object: {}, null: null };
 
 /** Return a value that a schema describes: its example or default, else one made of its type. */
-export function exampleOf(document, schema, onlyRequired = false, depth = 0) {
+export function exampleOf(document, schema, onlyRequired = false, depth = 0, name = "") {
   const own = resolved(document, schema);
-  const inner = (one) => exampleOf(document, one, onlyRequired, depth + 1);
+  const inner = (one, key = "") => exampleOf(document, one, onlyRequired, depth + 1, key);
   if (own.examples?.length) return own.examples[0];
   for (const key of ["example", "const", "default"]) if (key in own) return own[key];
   if (own.enum) return own.enum[0];
   if (depth > MAX_EXAMPLE_DEPTH) return null;
   const shown = properties(document, own).filter(([, , required]) => required || !onlyRequired);
-  if (shown.length || own.properties) return Object.fromEntries(shown.map(([name, value]) => [name, inner(value)]));
+  if (shown.length || own.properties) return Object.fromEntries(shown.map(([key, value]) => [key, inner(value, key)]));
   const choice = own.oneOf ?? own.anyOf ?? own.allOf;
   if (choice?.length) return inner(choice[0]);
   if (own.type === "array") return own.items && own.items !== true ? [inner(own.items)] : [];
   if (own.type === "string" && own.format === "date-time") return "2026-11-27T20:57:21Z";
   const type = [own.type].flat()[0];
+  if (type === "string") return textExample(own, name);
   const value = BY_TYPE[type] ?? null;
   return typeof value === "number" ? Math.max(value, own.minimum ?? value) : value;
+}
+
+function textExample(schema, name) {
+  if (name === "uri" || name === "url") return EXAMPLE_ADDRESS;
+  if (schema.pattern === undefined) return TEXTS[0];
+  return [...TEXTS, EXAMPLE_ADDRESS].find((text) => allows(schema.pattern, text)) ?? TEXTS[0];
+}
+
+function allows(pattern, text) {
+  try {
+    return new RegExp(pattern, "u").test(text);
+  } catch {
+    return false; // a pattern in a form that browsers do not know
+  }
 }
 
 /** Return the name of the variable of the shell that stands for a parameter of a path. */
