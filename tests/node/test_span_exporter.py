@@ -171,3 +171,14 @@ async def test_a_clock_that_was_set_back_makes_no_negative_duration(collector: O
     await recorder.stop()
     (received,) = collector.spans
     assert received.end_time_unix_nano == received.start_time_unix_nano
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_text_that_is_not_unicode_spoils_no_other_span(collector: OtlpCollector) -> None:
+    recorder = make_recorder(collector)
+    recorder.start()
+    recorder.record(SPAN)
+    recorder.record(evolve(SPAN, name="process \ud800", attributes={"a": "\udcffæ"}))
+    await recorder.stop()
+    _, odd = collector.spans
+    assert (odd.name, attributes_of(odd)["a"]) == ("process ?", "?æ")
