@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -101,10 +100,8 @@ def test_a_collector_that_hangs_delays_neither_deliveries_nor_the_end(
     receiver.wait_for(20)
     eventually(collector.asked.is_set, "the collector is asked")
     node.signal(signal.SIGTERM)
-    began = time.monotonic()
     assert node.process is not None
-    assert node.process.wait(30) == 0
-    assert time.monotonic() - began < 20
+    assert node.process.wait(30) == 0  # the collector would hang for twice as long
 
 
 def test_all_processes_of_a_node_export_spans(
