@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from threading import Thread
-from typing import Any
+from typing import Any, TypeVar
 
 from attrs import define, field
 from opentelemetry.context import Context
@@ -37,6 +37,8 @@ from kazoo_bridge.config import Opentelemetry
 from kazoo_bridge.log_throttle import LogThrottle
 from kazoo_bridge.metrics import register_labelled_counter
 from kazoo_bridge.spans import Span
+
+T = TypeVar("T")
 
 _log = Logger()
 
@@ -192,10 +194,10 @@ class OtlpSpanRecorder:
             context = set_span_in_context(NonRecordingSpan(parent), context)
         self._ids.trace_id, self._ids.span_id = span.trace_id, span.span_id
         made = self._tracer.start_span(
-            span.name,
+            _encodable(span.name),
             context,
             _KINDS[span.kind],
-            span.attributes,
+            {name: _encodable(value) for name, value in span.attributes.items()},
             start_time=_nanoseconds(span.began),
         )
         if span.failure:
@@ -226,6 +228,13 @@ class OtlpSpanRecorder:
             count=count,
             reason=latest,
         )
+
+
+def _encodable(value: T) -> T | str:
+    """Return a value without lone surrogates: with them, a batch as a whole could not be encoded."""
+    if isinstance(value, str) and not value.isascii():
+        return value.encode("utf-8", "replace").decode()
+    return value
 
 
 def _nanoseconds(seconds: float) -> int:

@@ -13,6 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.integration.fault_harness import ACCOUNT, FaultyReceiver, Publisher
 from tests.integration.node_process import NodeProcess, eventually
+from tests.integration.test_nodes import Broker
+from tests.integration.web_receiver import WebReceiver
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -153,3 +155,30 @@ def test_a_reload_reaches_all_processes_and_a_log_file_has_all_lines(
     node.start_all()
     node.signal(signal.SIGHUP)
     eventually(lambda: file.read_text().count("configuration reloaded") == PROCESSES, "reloads")
+
+
+def test_a_new_category_is_there_in_all_processes(
+    node: SeveralProcesses, tmp_path: Path, vhost_uri: str
+) -> None:
+    plugins = tmp_path / "plugins"
+    plugins.mkdir()
+    with node.config.open("a") as config:
+        config.write(f'[plugins]\npath = "{plugins}"\n')
+    node.start_all()
+    (plugins / "waiting.py").write_text(Path("etc/examples/queue_category.py").read_text())
+    node.signal(signal.SIGHUP)
+    added = "event category added category=queue"
+    eventually(lambda: node.log_text().count(added) == PROCESSES, "it is added in all processes")
+    receiver, broker = WebReceiver(), Broker(vhost_uri)
+    try:
+        hook = {"name": "n", "uri": receiver.url, "hook": "queue_entered"}
+        path = f"/v2/accounts/{ACCOUNT}/webhooks"
+        assert node.rest("PUT", path, node.token, hook).status_code == 201
+        for number in range(40):
+            event = {"Event-Category": "acdc_queue", "Event-Name": "ENTERED", "Account-ID": ACCOUNT}
+            body = {**event, "Call-ID": f"c{number}"}
+            broker.publish("callevt", f"acdc.queue.ENTERED.{ACCOUNT}", body, mandatory=True)
+        receiver.wait_for(40)
+    finally:
+        broker.close()
+        receiver.stop()
