@@ -16,6 +16,7 @@ from twisted.python.components import Componentized
 from twisted.python.usage import Options as UsageOptions
 
 from kazoo_bridge.config import Config, ConfigError, load
+from kazoo_bridge.log_context import add_to_all_lines
 from kazoo_bridge.log_escaping import escape_log_event
 from kazoo_bridge.node import descriptors
 from kazoo_bridge.node.assembly import build_node
@@ -99,7 +100,10 @@ class NodeService(MultiService):
             _log.failure("the node cannot start")
             self._on_start_failed("cannot start because of an unexpected error, see the log")
         else:
-            _log.info("the node serves REST on {endpoint}", endpoint=self.node.config.http.endpoint)
+            if self.node.is_worker:
+                _log.info("the worker {node} delivers webhooks", node=self.node.name)
+            else:
+                _log.info("the node serves REST on {endpoint}", endpoint=self.node.config.http.endpoint)
             self._notifier.ready(f"serves REST on {self.node.config.http.endpoint}")
             self._has_started = True
             waiters, self._start_waiters = self._start_waiters, []
@@ -144,14 +148,19 @@ def makeService(options: Options) -> IService:
 
     limit = descriptors.raise_limit()
     number = cast(int, options["worker"])
+    # An absolute path, because twistd changes the folder later (--rundir), and the file is read again.
+    path = None if options["config"] is None else os.path.abspath(options["config"])
+
+    if number:
+        add_to_all_lines(process=str(number))
 
     def read_config() -> Config:
-        return descriptors.fit(load(cast("str | None", options["config"]), os.environ), limit)
+        return descriptors.fit(load(path, os.environ), limit)
 
     try:
         fitting = read_config()
         log = open_log(cast(IReactorTime, reactor), options.parent or {})
-        workers = _make_workers(reactor, fitting.node.processes, options, log)
+        workers = _make_workers(reactor, fitting.node.processes, options, path, log)
         node = build_node(reactor, fitting, exempt_loaded, workers=workers, worker=number)
     except ConfigError as error:
         sys.stderr.write("".join(f"{line}\n" for line in error.errors))
@@ -187,9 +196,9 @@ def makeService(options: Options) -> IService:
     if number:
         orders = WorkerOrders(
             reactor,
-            node.readiness.bus_problem,
-            node.look,
-            node.metrics.read,
+            node.worker_problem,
+            node.change_feed.look,
+            node.read_worker_metrics,
             signal_handler.stop,
             service.force_shutdown,
             reload,
@@ -199,11 +208,11 @@ def makeService(options: Options) -> IService:
     return cast(IService, service)
 
 
-def _make_workers(reactor: Any, processes: int, options: Options, log: LogOutput) -> Workers:
+def _make_workers(
+    reactor: Any, processes: int, options: Options, config: str | None, log: LogOutput
+) -> Workers:
     """Return what runs the workers of the node, whose number of processes this is; a worker has none."""
-    if options["worker"]:
+    if options["worker"] or processes == 1:
         return Workers(reactor)
-    command = WorkerCommand.from_twistd(
-        options.parent or {}, cast("str | None", options["config"]), has_log_file=log.write is not None
-    )
+    command = WorkerCommand.from_twistd(options.parent or {}, config, has_log_file=log.write is not None)
     return Workers(reactor, processes, partial(command.spawn, reactor), log.write or (lambda _lines: None))

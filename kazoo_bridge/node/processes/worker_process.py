@@ -7,11 +7,15 @@ from itertools import count
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
 from kazoo_bridge.node.processes.link import MESSAGES, Message, ProcessLink
+
+#: Calls of `WorkerProcess.check_life` without a sign of life, after which the worker is said to be quiet.
+QUIET_CHECKS = 1
 
 #: Bytes of a line of the worker's log, beyond which it is passed on in pieces.
 _MAX_LINE_BYTES = 65536
@@ -37,10 +41,16 @@ class WorkerProcess(ProcessProtocol):
         self._ids = count()
         self._waiting: dict[int, Deferred[Message | None]] = {}
         self._printed: dict[int, bytes] = {}
-        self.last_sign = clock.seconds()
-        #: Why the worker consumes no events; None: it does.
-        self.problem: str | None = "it is still starting"
+        #: How often `check_life` was called since the last sign of life.
+        self._quiet_checks = 0
+        #: Why the worker consumes no events, as it says; None: it does.
+        self._problem: str | None = "it is still starting"
         self.ended: Deferred[None] = Deferred()
+
+    @property
+    def problem(self) -> str | None:
+        """Why the worker consumes no events; None: it does."""
+        return "it shows no sign of life" if self._quiet_checks > QUIET_CHECKS else self._problem
 
     def connectionMade(self) -> None:
         """Open the link."""
@@ -67,7 +77,35 @@ class WorkerProcess(ProcessProtocol):
         for answer in waiting.values():
             answer.callback(None)
         self._on_ended(reason)
-        self.ended.callback(None)
+        self.give_up()
+
+    def give_up(self) -> None:
+        """Let `ended` fire, even if the process has not ended."""
+        if not self.ended.called:
+            self.ended.callback(None)
+
+    def check_life(self) -> int:
+        """Return how often this was called since the last sign of life, with this call.
+
+        Calls are counted, not seconds: after the clock was set, or this process was stopped, signs of life
+        wait to be read.
+        """
+        self._quiet_checks += 1
+        return self._quiet_checks
+
+    def kill(self) -> bool:
+        """Kill the process. Returns False if it has ended already.
+
+        Then its pipes are closed: another process, which it has started, may hold their ends.
+        """
+        transport: Any = self.transport
+        try:
+            transport.signalProcess("KILL")
+        except ProcessExitedAlready:
+            for descriptor in (0, 1, 2, MESSAGES):
+                transport.closeChildFD(descriptor)
+            return False
+        return True
 
     def order(self, what: str) -> None:
         """Send an order that has no answer."""
@@ -89,11 +127,11 @@ class WorkerProcess(ProcessProtocol):
         return answer.addBoth(done)
 
     def _on_message(self, message: Message) -> None:
-        self.last_sign = self._clock.seconds()
+        self._quiet_checks = 0
         if "id" in message:
             self._answer(message["id"], message)
         else:
-            self.problem = message["problem"]
+            self._problem = message["problem"]
 
     def _answer(self, number: int, answer: Message | None) -> None:
         waiting = self._waiting.pop(number, None)

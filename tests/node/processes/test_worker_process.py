@@ -7,7 +7,8 @@ from attrs import define, field
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from kazoo_bridge.node.processes.worker_process import WorkerProcess
+from kazoo_bridge.node.processes.link import MESSAGES
+from kazoo_bridge.node.processes.worker_process import QUIET_CHECKS, WorkerProcess
 from tests.node.processes.fakes import FakeProcess
 
 
@@ -63,12 +64,24 @@ def test_nothing_waits_for_a_process_that_has_ended() -> None:
 def test_signs_of_life_are_noted() -> None:
     harness = Harness()
     seen = [harness.worker.problem]
-    harness.clock.advance(5)
     for problem in ("the broker is away", None):
         harness.process.send(problem=problem)
         seen.append(harness.worker.problem)
     assert seen == ["it is still starting", "the broker is away", None]
-    assert harness.worker.last_sign == 5
+    assert [harness.worker.check_life() for _ in range(QUIET_CHECKS + 1)] == [1, 2]
+    assert harness.worker.problem == "it shows no sign of life"
+    harness.process.send(problem=None)
+    assert harness.worker.problem is None
+    assert harness.worker.check_life() == 1
+
+
+def test_a_process_whose_pipes_stay_open_after_its_end_is_let_go() -> None:
+    harness = Harness()
+    assert harness.worker.kill()
+    assert (harness.process.signals, harness.process.closed) == (["KILL"], [])
+    harness.process.has_exited = True
+    assert not harness.worker.kill()
+    assert harness.process.closed == [0, 1, 2, MESSAGES]
 
 
 def test_what_the_worker_prints_is_passed_on_in_whole_lines(monkeypatch: pytest.MonkeyPatch) -> None:
