@@ -8,7 +8,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ProcessExitedAlready
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
@@ -16,6 +16,9 @@ from kazoo_bridge.node.processes.link import MESSAGES, Message, ProcessLink
 
 #: Calls of `WorkerProcess.check_life` without a sign of life, after which the worker is said to be quiet.
 QUIET_CHECKS = 1
+
+#: Seconds after the end of a process in which what it has written is read from its pipes.
+PIPES_TIMEOUT = 1.0
 
 #: Bytes of a line of the worker's log, beyond which it is passed on in pieces.
 _MAX_LINE_BYTES = 65536
@@ -45,6 +48,7 @@ class WorkerProcess(ProcessProtocol):
         self._quiet_checks = 0
         #: Why the worker consumes no events, as it says; None: it does.
         self._problem: str | None = "it is still starting"
+        self._closing: IDelayedCall | None = None
         self.ended: Deferred[None] = Deferred()
 
     @property
@@ -68,8 +72,19 @@ class WorkerProcess(ProcessProtocol):
         if newline:
             self._on_log(lines + newline)
 
+    def processExited(self, reason: Failure) -> None:
+        """Close the pipes soon: another process, which the worker has started, may hold their ends open."""
+        self._closing = self._clock.callLater(PIPES_TIMEOUT, self._close_pipes)
+
+    def _close_pipes(self) -> None:
+        transport: Any = self.transport
+        for descriptor in (0, 1, 2, MESSAGES):
+            transport.closeChildFD(descriptor)
+
     def processEnded(self, reason: Failure) -> None:
         """Let nothing wait for this process."""
+        if self._closing is not None and self._closing.active():
+            self._closing.cancel()
         for rest in filter(None, self._printed.values()):
             self._on_log(rest + b"\n")
         self._link.connectionLost(reason)
@@ -94,16 +109,11 @@ class WorkerProcess(ProcessProtocol):
         return self._quiet_checks
 
     def kill(self) -> bool:
-        """Kill the process. Returns False if it has ended already.
-
-        Then its pipes are closed: another process, which it has started, may hold their ends.
-        """
+        """Kill the process. Returns False if it has ended already."""
         transport: Any = self.transport
         try:
             transport.signalProcess("KILL")
         except ProcessExitedAlready:
-            for descriptor in (0, 1, 2, MESSAGES):
-                transport.closeChildFD(descriptor)
             return False
         return True
 

@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 from attrs import define, field
+from twisted.internet.error import ProcessDone
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from kazoo_bridge.node.processes.link import MESSAGES
-from kazoo_bridge.node.processes.worker_process import QUIET_CHECKS, WorkerProcess
+from kazoo_bridge.node.processes.worker_process import PIPES_TIMEOUT, QUIET_CHECKS, WorkerProcess
 from tests.node.processes.fakes import FakeProcess
 
 
@@ -77,11 +78,28 @@ def test_signs_of_life_are_noted() -> None:
 
 def test_a_process_whose_pipes_stay_open_after_its_end_is_let_go() -> None:
     harness = Harness()
+    harness.worker.processExited(Failure(ProcessDone(0)))
+    assert harness.process.closed == []
+    harness.clock.advance(PIPES_TIMEOUT)
+    assert harness.process.closed == [0, 1, 2, MESSAGES]
+    harness.process.end()
+    assert len(harness.ended) == 1
+
+
+def test_the_pipes_of_a_process_that_ends_are_read_to_their_end() -> None:
+    harness = Harness()
+    harness.worker.processExited(Failure(ProcessDone(0)))
+    harness.process.end()
+    assert harness.clock.getDelayedCalls() == []
+    assert harness.process.closed == []
+
+
+def test_a_process_is_killed_unless_it_has_ended() -> None:
+    harness = Harness()
     assert harness.worker.kill()
-    assert (harness.process.signals, harness.process.closed) == (["KILL"], [])
     harness.process.has_exited = True
     assert not harness.worker.kill()
-    assert harness.process.closed == [0, 1, 2, MESSAGES]
+    assert harness.process.signals == ["KILL"]
 
 
 def test_what_the_worker_prints_is_passed_on_in_whole_lines(monkeypatch: pytest.MonkeyPatch) -> None:
