@@ -46,6 +46,7 @@ class WorkerProcess(ProcessProtocol):
         self._printed: dict[int, bytes] = {}
         #: How often `check_life` was called since the last sign of life.
         self._quiet_checks = 0
+        self._follows_orders = False
         #: Why the worker consumes no events, as it says; None: it does.
         self._problem: str | None = "it is still starting"
         self._closing: IDelayedCall | None = None
@@ -110,9 +111,12 @@ class WorkerProcess(ProcessProtocol):
 
     def kill(self) -> bool:
         """Kill the process. Returns False if it has ended already."""
+        return self._signal("KILL")
+
+    def _signal(self, name: str) -> bool:
         transport: Any = self.transport
         try:
-            transport.signalProcess("KILL")
+            transport.signalProcess(name)
         except ProcessExitedAlready:
             return False
         return True
@@ -120,6 +124,12 @@ class WorkerProcess(ProcessProtocol):
     def order(self, what: str) -> None:
         """Send an order that has no answer."""
         self._link.send({"do": what})
+
+    def stop(self) -> None:
+        """Let the process drain, or end it if it has not come so far that it follows orders."""
+        self.order("stop")
+        if not self._follows_orders:
+            self._signal("TERM")
 
     def ask(self, what: str, timeout: float) -> Deferred[Message | None]:
         """Send an order; the result is its answer, None if there is none within `timeout` seconds."""
@@ -138,6 +148,7 @@ class WorkerProcess(ProcessProtocol):
 
     def _on_message(self, message: Message) -> None:
         self._quiet_checks = 0
+        self._follows_orders = True
         if "id" in message:
             self._answer(message["id"], message)
         else:

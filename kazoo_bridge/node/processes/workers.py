@@ -88,7 +88,7 @@ class Workers:
                 place.timer.cancel()
         running = dict(self._running())
         for worker in running.values():
-            worker.order("stop")
+            worker.stop()
         self._deadline = self._clock.callLater(STOP_TIMEOUT, self._end, running)
         forced.addCallback(lambda _: self._hurry(running))
         for worker in running.values():

@@ -94,6 +94,18 @@ def test_the_pipes_of_a_process_that_ends_are_read_to_their_end() -> None:
     assert harness.process.closed == []
 
 
+def test_a_process_that_does_not_follow_orders_yet_is_ended() -> None:
+    harness = Harness()
+    harness.worker.stop()
+    assert (harness.process.received(), harness.process.signals) == ([{"do": "stop"}], ["TERM"])
+    harness.process.has_exited = True
+    harness.worker.stop()
+    harness = Harness()
+    harness.process.send(problem="the node is still starting")
+    harness.worker.stop()
+    assert (harness.process.received(), harness.process.signals) == ([{"do": "stop"}], [])
+
+
 def test_a_process_is_killed_unless_it_has_ended() -> None:
     harness = Harness()
     assert harness.worker.kill()

@@ -27,13 +27,14 @@ from tests.node.processes.fakes import FakeProcess
 
 @define
 class Harness:
-    """A node of `processes`; `spawned` are the runs of workers, in their order."""
+    """A node of `processes`; `spawned` are the runs of workers, in their order. `signs`: they show some."""
 
     processes: int = 2
     clock: Clock = field(factory=Clock)
     spawned: list[tuple[int, FakeProcess]] = field(factory=list)
     log: list[bytes] = field(factory=list)
     spawn_error: OSError | None = None
+    signs: bool = True
     workers: Workers = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -46,6 +47,8 @@ class Harness:
         process = FakeProcess(worker)
         self.spawned.append((number, process))
         worker.makeConnection(process)
+        if self.signs:
+            process.send(problem="the node is still starting")
 
     @property
     def process(self) -> FakeProcess:
@@ -72,7 +75,7 @@ def test_a_node_of_one_process_has_no_workers() -> None:
 
 
 def test_workers_are_started_and_report_what_is_wrong() -> None:
-    harness = Harness(processes=3)
+    harness = Harness(processes=3, signs=False)
     assert [number for number, _ in harness.spawned] == [2, 3]
     assert harness.workers.problems() == [
         "process 2: it is still starting",
