@@ -46,7 +46,8 @@ class WorkerProcess(ProcessProtocol):
         self._printed: dict[int, bytes] = {}
         #: How often `check_life` was called since the last sign of life.
         self._quiet_checks = 0
-        self._follows_orders = False
+        #: Whether it has come so far in its start that it follows orders.
+        self.follows_orders = False
         #: Why the worker consumes no events, as it says; None: it does.
         self._problem: str | None = "it is still starting"
         self._closing: IDelayedCall | None = None
@@ -55,7 +56,16 @@ class WorkerProcess(ProcessProtocol):
     @property
     def problem(self) -> str | None:
         """Why the worker consumes no events; None: it does."""
-        return "it shows no sign of life" if self._quiet_checks > QUIET_CHECKS else self._problem
+        return "it shows no sign of life" if self._is_quiet else self._problem
+
+    @property
+    def can_answer(self) -> bool:
+        """Whether it is worth to wait for an answer."""
+        return self.follows_orders and not self._is_quiet
+
+    @property
+    def _is_quiet(self) -> bool:
+        return self.follows_orders and self._quiet_checks > QUIET_CHECKS
 
     def connectionMade(self) -> None:
         """Open the link."""
@@ -128,7 +138,7 @@ class WorkerProcess(ProcessProtocol):
     def stop(self) -> None:
         """Let the process drain, or end it if it has not come so far that it follows orders."""
         self.order("stop")
-        if not self._follows_orders:
+        if not self.follows_orders:
             self._signal("TERM")
 
     def ask(self, what: str, timeout: float) -> Deferred[Message | None]:
@@ -148,7 +158,7 @@ class WorkerProcess(ProcessProtocol):
 
     def _on_message(self, message: Message) -> None:
         self._quiet_checks = 0
-        self._follows_orders = True
+        self.follows_orders = True
         if "id" in message:
             self._answer(message["id"], message)
         else:

@@ -25,8 +25,9 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 #: Seconds after which a worker has started well: when it ends later, the next start is soon.
 SETTLED_AFTER = 60.0
 
-#: Seconds between two checks for signs of life, and checks without one until a worker is killed.
-WATCH_INTERVAL, MAX_QUIET_CHECKS = 5.0, 12
+#: Seconds between two checks for signs of life, and checks without one until a worker is killed: once it has
+#: shown one, and while it starts, which lasts on a machine whose processes start all at once.
+WATCH_INTERVAL, MAX_QUIET_CHECKS, MAX_START_CHECKS = 5.0, 12, 60
 
 #: Seconds that workers have to answer.
 ANSWER_TIMEOUT = 1.0
@@ -131,7 +132,8 @@ class Workers:
     async def look(self) -> None:
         """Let all workers read what this process has written to the storage, and wait for it in bounds.
 
-        Workers that drain begin no deliveries, and are not asked.
+        Workers that drain begin no deliveries, and those that start read it before they do: these are not
+        asked.
         """
         if not self._stopping:
             await _all_answers(self._ask_all("look"))
@@ -150,7 +152,11 @@ class Workers:
         return combine({1: own, **{number: answer["metrics"] for number, answer in answers.items()}})
 
     def _ask_all(self, what: str) -> dict[int, Deferred[Message | None]]:
-        return {number: worker.ask(what, ANSWER_TIMEOUT) for number, worker in self._running()}
+        return {
+            number: worker.ask(what, ANSWER_TIMEOUT)
+            for number, worker in self._running()
+            if worker.can_answer
+        }
 
     def _running(self) -> Iterable[tuple[int, WorkerProcess]]:
         return (
@@ -184,7 +190,13 @@ class Workers:
         place.pause = min(2 * pause, LONGEST_PAUSE)
 
     def _check_life(self) -> None:
-        self._kill({number: one for number, one in self._running() if one.check_life() > MAX_QUIET_CHECKS})
+        self._kill(
+            {
+                number: one
+                for number, one in self._running()
+                if one.check_life() > (MAX_QUIET_CHECKS if one.follows_orders else MAX_START_CHECKS)
+            }
+        )
 
     def _kill(self, workers: dict[int, WorkerProcess]) -> None:
         for number, worker in workers.items():

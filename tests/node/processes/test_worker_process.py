@@ -71,8 +71,10 @@ def test_signs_of_life_are_noted() -> None:
     assert seen == ["it is still starting", "the broker is away", None]
     assert [harness.worker.check_life() for _ in range(QUIET_CHECKS + 1)] == [1, 2]
     assert harness.worker.problem == "it shows no sign of life"
+    assert not harness.worker.can_answer
     harness.process.send(problem=None)
     assert harness.worker.problem is None
+    assert harness.worker.can_answer
     assert harness.worker.check_life() == 1
 
 

@@ -17,6 +17,7 @@ from kazoo_bridge.node.processes.workers import (
     KILL_TIMEOUT,
     LONGEST_PAUSE,
     MAX_QUIET_CHECKS,
+    MAX_START_CHECKS,
     SETTLED_AFTER,
     STOP_TIMEOUT,
     WATCH_INTERVAL,
@@ -130,6 +131,29 @@ def test_a_worker_without_signs_of_life_is_killed() -> None:
     assert harness.workers.problems() == ["process 2: it shows no sign of life"]
     quiet.has_exited = True
     harness.clock.advance(WATCH_INTERVAL)
+
+
+def test_a_worker_has_more_time_to_start() -> None:
+    harness = Harness(signs=False)
+    for _ in range(MAX_START_CHECKS):
+        harness.clock.advance(WATCH_INTERVAL)
+    assert harness.process.signals == []
+    assert harness.workers.problems() == ["process 2: it is still starting"]
+    harness.clock.advance(WATCH_INTERVAL)
+    assert harness.process.signals == ["KILL"]
+
+
+def test_workers_that_start_or_hang_are_not_asked() -> None:
+    harness = Harness(signs=False)
+    ended: list[None] = []
+    ensureDeferred(harness.workers.look()).addCallback(ended.append)
+    assert ended == [None]
+    harness.process.send(problem=None)
+    for _ in range(MAX_QUIET_CHECKS):
+        harness.clock.advance(WATCH_INTERVAL)
+    ensureDeferred(harness.workers.look()).addCallback(ended.append)
+    assert ended == [None, None]
+    assert harness.process.received() == []
 
 
 def test_a_clock_that_is_set_kills_no_worker() -> None:
