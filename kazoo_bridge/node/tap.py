@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from functools import partial
 from typing import Any, cast
 
 from twisted.application.service import IService, MultiService
@@ -26,6 +25,7 @@ from kazoo_bridge.node.log.node_log import LogOutput, open_log
 from kazoo_bridge.node.node import Node
 from kazoo_bridge.node.processes.command import WorkerCommand
 from kazoo_bridge.node.processes.worker import WorkerOrders
+from kazoo_bridge.node.processes.worker_process import WorkerProcess
 from kazoo_bridge.node.processes.workers import Workers
 from kazoo_bridge.node.readiness import EMBEDDED
 from kazoo_bridge.node.reload import ConfigReloader
@@ -160,7 +160,9 @@ def makeService(options: Options) -> IService:
     try:
         fitting = read_config()
         log = open_log(cast(IReactorTime, reactor), options.parent or {})
-        workers = _make_workers(reactor, fitting.node.processes, options, path, log)
+        workers = _make_workers(
+            reactor, fitting.node.processes, options, path, log, lambda: reloader.require_no_restart()
+        )
         node = build_node(reactor, fitting, exempt_loaded, workers=workers, worker=number)
     except ConfigError as error:
         sys.stderr.write("".join(f"{line}\n" for line in error.errors))
@@ -209,10 +211,23 @@ def makeService(options: Options) -> IService:
 
 
 def _make_workers(
-    reactor: Any, processes: int, options: Options, config: str | None, log: LogOutput
+    reactor: Any,
+    processes: int,
+    options: Options,
+    config: str | None,
+    log: LogOutput,
+    check_config: Callable[[], None],
 ) -> Workers:
-    """Return what runs the workers of the node, whose number of processes this is; a worker has none."""
+    """Return what runs the workers of the node, whose number of processes this is; a worker has none.
+
+    `check_config` raises `ConfigError` when a worker would have another configuration than this process.
+    """
     if options["worker"] or processes == 1:
         return Workers(reactor)
     command = WorkerCommand.from_twistd(options.parent or {}, config, has_log_file=log.write is not None)
-    return Workers(reactor, processes, partial(command.spawn, reactor), log.write or (lambda _lines: None))
+
+    def spawn(number: int, worker: WorkerProcess) -> None:
+        check_config()
+        command.spawn(reactor, number, worker)
+
+    return Workers(reactor, processes, spawn, log.write or (lambda _lines: None))

@@ -13,6 +13,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from kazoo_bridge.config import ConfigError
 from kazoo_bridge.node.processes.combined_metrics import combine, export
 from kazoo_bridge.node.processes.link import Message
 from kazoo_bridge.node.processes.worker_process import WorkerProcess
@@ -53,7 +54,8 @@ class _Place:
 class Workers:
     """Workers with the numbers from 2 to `processes`; none for a node of one process.
 
-    `spawn` starts the worker with a number. `write_log` writes what workers print.
+    `spawn` starts the worker with a number; it may raise `OSError` and `ConfigError`. `write_log`
+    writes what workers print.
     """
 
     _clock: IReactorTime
@@ -169,8 +171,8 @@ class Workers:
         place.started_at = self._clock.seconds()
         try:
             self._spawn(number, place.process)
-        except OSError:
-            # The system has no more descriptors or processes at the moment.
+        except (OSError, ConfigError):
+            # The system has no more descriptors or processes at the moment, or the file was changed.
             place.process.processEnded(Failure())
 
     def _on_ended(self, number: int, reason: Failure) -> None:

@@ -3,12 +3,14 @@ from __future__ import annotations
 import gc
 from typing import Any
 
+import pytest
 from attrs import define, field
 from prometheus_client import CollectorRegistry, Gauge
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred, succeed
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 
+from kazoo_bridge.config import ConfigError
 from kazoo_bridge.node.processes.worker_process import WorkerProcess
 from kazoo_bridge.node.processes.workers import (
     ANSWER_TIMEOUT,
@@ -34,7 +36,7 @@ class Harness:
     clock: Clock = field(factory=Clock)
     spawned: list[tuple[int, FakeProcess]] = field(factory=list)
     log: list[bytes] = field(factory=list)
-    spawn_error: OSError | None = None
+    spawn_error: Exception | None = None
     signs: bool = True
     workers: Workers = field(init=False)
 
@@ -163,15 +165,25 @@ def test_a_clock_that_is_set_kills_no_worker() -> None:
     assert harness.process.signals == []
 
 
-def test_a_worker_that_cannot_be_started_is_started_later() -> None:
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (BlockingIOError(11, "no more processes"), "[Errno 11] no more processes"),
+        (
+            ConfigError(["amqp.uri has changed and needs a restart"]),
+            "amqp.uri has changed and needs a restart",
+        ),
+    ],
+)
+def test_a_worker_that_cannot_be_started_is_started_later(error: Exception, reason: str) -> None:
     harness = Harness()
-    harness.spawn_error = BlockingIOError(11, "no more processes")
+    harness.spawn_error = error
     harness.process.end()
     with capturedLogs() as logs:
         harness.clock.advance(FIRST_PAUSE)
     assert harness.workers.problems() == ["process 2: it has ended"]
     assert [formatEvent(one) for one in logs] == [
-        "process 2 of this node has ended ([Errno 11] no more processes), next start in 2.0 s"
+        f"process 2 of this node has ended ({reason}), next start in 2.0 s"
     ]
     harness.spawn_error = None
     harness.clock.advance(2 * FIRST_PAUSE)
