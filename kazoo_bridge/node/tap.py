@@ -160,9 +160,7 @@ def makeService(options: Options) -> IService:
     try:
         fitting = read_config()
         log = open_log(cast(IReactorTime, reactor), options.parent or {})
-        workers = _make_workers(
-            reactor, fitting.node.processes, options, path, log, lambda: reloader.require_no_restart()
-        )
+        workers = _make_workers(reactor, fitting, options, path, log, lambda: reloader.require_no_restart())
         node = build_node(reactor, fitting, exempt_loaded, workers=workers, worker=number)
     except ConfigError as error:
         sys.stderr.write("".join(f"{line}\n" for line in error.errors))
@@ -212,22 +210,30 @@ def makeService(options: Options) -> IService:
 
 def _make_workers(
     reactor: Any,
-    processes: int,
+    config: Config,
     options: Options,
-    config: str | None,
+    path: str | None,
     log: LogOutput,
     check_config: Callable[[], None],
 ) -> Workers:
-    """Return what runs the workers of the node, whose number of processes this is; a worker has none.
+    """Return what runs the workers of a node with the configuration `config`; a worker has none.
 
-    `check_config` raises `ConfigError` when a worker would have another configuration than this process.
+    `path` is the absolute path of the configuration. `check_config` raises `ConfigError` when a worker would
+    have another configuration than this process.
     """
-    if options["worker"] or processes == 1:
+    if options["worker"] or config.node.processes == 1:
         return Workers(reactor)
-    command = WorkerCommand.from_twistd(options.parent or {}, config, has_log_file=log.write is not None)
+    command = WorkerCommand.from_twistd(options.parent or {}, path, has_log_file=log.write is not None)
 
     def spawn(number: int, worker: WorkerProcess) -> None:
         check_config()
         command.spawn(reactor, number, worker)
 
-    return Workers(reactor, processes, spawn, log.write or (lambda _lines: None))
+    return Workers(
+        reactor,
+        config.node.processes,
+        spawn,
+        log.write or (lambda _lines: None),
+        # What `WebhookService.drain` allows.
+        drain_timeout=2 * config.webhooks.request_timeout_ms / 1000,
+    )

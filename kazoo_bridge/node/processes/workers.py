@@ -33,8 +33,11 @@ WATCH_INTERVAL, MAX_QUIET_CHECKS, MAX_START_CHECKS = 5.0, 12, 60
 #: Seconds that workers have to answer.
 ANSWER_TIMEOUT = 1.0
 
-#: Seconds that workers have to drain, more than a node needs; and after a forced stop.
-STOP_TIMEOUT, FORCED_STOP_TIMEOUT = 50.0, 3.0
+#: Seconds that workers have to stop, besides those for requests in flight: more than a node needs.
+STOP_TIMEOUT = 30.0
+
+#: Seconds that they have after a forced stop: as much as a node needs whose broker and storage do not answer.
+FORCED_STOP_TIMEOUT = 8.0
 
 #: Seconds in which workers end that were killed, unless they wait for a disk that does not answer.
 KILL_TIMEOUT = 2.0
@@ -55,13 +58,14 @@ class Workers:
     """Workers with the numbers from 2 to `processes`; none for a node of one process.
 
     `spawn` starts the worker with a number; it may raise `OSError` and `ConfigError`. `write_log`
-    writes what workers print.
+    writes what workers print. `drain_timeout`: the seconds that requests in flight have when a worker stops.
     """
 
     _clock: IReactorTime
     processes: int = 1
     _spawn: Callable[[int, WorkerProcess], None] = lambda _number, _worker: None
     _write_log: Callable[[bytes], None] = lambda _lines: None
+    _drain_timeout: float = 0
     _places: dict[int, _Place] = field(init=False, factory=dict)
     _watch: LoopingCall = field(init=False)
     _deadline: IDelayedCall | None = field(init=False, default=None)
@@ -92,7 +96,7 @@ class Workers:
         running = dict(self._running())
         for worker in running.values():
             worker.stop()
-        self._deadline = self._clock.callLater(STOP_TIMEOUT, self._end, running)
+        self._deadline = self._clock.callLater(self._drain_timeout + STOP_TIMEOUT, self._end, running)
         forced.addCallback(lambda _: self._hurry(running))
         for worker in running.values():
             await worker.ended

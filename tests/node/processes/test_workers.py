@@ -27,6 +27,8 @@ from kazoo_bridge.node.processes.workers import (
 )
 from tests.node.processes.fakes import FakeProcess
 
+DRAIN_TIMEOUT = 120.0
+
 
 @define
 class Harness:
@@ -41,7 +43,9 @@ class Harness:
     workers: Workers = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.workers = Workers(self.clock, self.processes, self._spawn, self.log.append)
+        self.workers = Workers(
+            self.clock, self.processes, self._spawn, self.log.append, drain_timeout=DRAIN_TIMEOUT
+        )
         self.workers.start()
 
     def _spawn(self, number: int, worker: WorkerProcess) -> None:
@@ -275,6 +279,8 @@ def test_the_stop_waits_for_the_workers() -> None:
 def test_a_worker_that_does_not_stop_is_killed() -> None:
     harness = Harness()
     ended, _ = harness.stop()
+    harness.clock.advance(DRAIN_TIMEOUT)
+    assert harness.process.signals == []
     harness.clock.advance(STOP_TIMEOUT)
     assert harness.process.signals == ["KILL"]
     harness.process.end()
@@ -287,7 +293,7 @@ def test_a_worker_that_cannot_be_killed_is_not_waited_for() -> None:
     ended, forced = harness.stop()
     harness.spawned[1][1].end()
     with capturedLogs() as logs:
-        harness.clock.advance(STOP_TIMEOUT)
+        harness.clock.advance(DRAIN_TIMEOUT + STOP_TIMEOUT)
         forced.callback(None)  # makes it no longer
         harness.clock.advance(KILL_TIMEOUT)
     assert ended == [None]
