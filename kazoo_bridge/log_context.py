@@ -23,6 +23,11 @@ def log_fields(**fields: str) -> Iterator[None]:
         _fields.reset(token)
 
 
+def add_to_all_lines(**fields: str) -> None:
+    """Add `fields` to all log events from now on, for those that tell this process from others."""
+    _fields.set({**_fields.get(), **fields})
+
+
 @provider(ILogObserver)
 def add_log_fields(event: LogEvent) -> None:
     """Add the fields of the present context to `event`, in place, where it does not have them itself."""

@@ -109,13 +109,16 @@ class NodeMetrics:
         pivots.register_metrics(registry)
         self._stored_deliveries = webhooks.register_metrics(registry)
 
-    async def read(self, timeout: float = CHECK_TIMEOUT) -> CollectorRegistry:
+    async def read(
+        self, timeout: float = CHECK_TIMEOUT, *, count_deliveries: bool = True
+    ) -> CollectorRegistry:
         """Read what the storage says within `timeout` seconds, then return the registry for a scrape.
 
         While the storage is unavailable, all metrics but the number of stored deliveries are there.
+        `count_deliveries` False: without that number, too.
         """
         self._is_storage_up = await self._database.check(timeout) is None
-        if self._is_storage_up:
+        if self._is_storage_up and count_deliveries:
             await self._stored_deliveries.update()
         else:
             self._stored_deliveries.clear()

@@ -56,6 +56,9 @@ from kazoo_bridge.websockets.service import WebsocketService
 if TYPE_CHECKING:
     from kazoo_bridge.node.span_exporter import OtlpSpanRecorder
 
+#: Seconds that the storage has to answer when a worker reads its metrics, within those that it has itself.
+WORKER_CHECK_TIMEOUT = 0.5
+
 
 @define(eq=False)
 class Node:
@@ -172,6 +175,9 @@ class Node:
         self._require_not_stopping()
         self.storage_changes.follow(self.change_feed, self.directory, self.directory_watch)
         self.change_feed.startService()
+        if self.is_worker:
+            # The first process may have answered that all processes know a change that came after `load`.
+            await self.change_feed.look()
         self.retention.startService()
         self.directory.startService()
         try:
@@ -280,12 +286,15 @@ class Node:
 
     async def read_metrics(self) -> CollectorRegistry:
         """Read the metrics of all processes of the node."""
-        return await self.workers.add_metrics(await self.metrics.read())
+        return await self.workers.add_metrics(self.metrics.read())
 
-    async def look(self) -> None:
-        """Read what other processes have written to the storage."""
-        if self._started:
-            await self.change_feed.look()
+    async def read_worker_metrics(self) -> CollectorRegistry:
+        """Read the metrics of this worker; what all processes count in the storage, the first one does."""
+        return await self.metrics.read(WORKER_CHECK_TIMEOUT, count_deliveries=False)
+
+    def worker_problem(self) -> str | None:
+        """Return why this worker delivers no events, or those of hooks that are not those of this moment."""
+        return self.readiness.bus_problem() or self.hook_source.problem()
 
     def give_up_start(self) -> None:
         """Let `start` wait no more for the storage: it raises `CancelledError`."""

@@ -14,10 +14,10 @@ _PORT = re.compile(r"(?:haproxy:)?(?:tcp6?|ssl):(?:port=)?([1-9][0-9]*)(?::.*)?"
 def node_name(config: Config, worker: int = 0) -> str:
     """Return ``node.name``, or ``kazoo_bridge@HOST:PORT`` with the port of REST.
 
-    Two nodes on one host cannot listen on the same port. Without a fixed port, it is the process id. The name
-    of a worker, whose number is not 0, ends with ``-NUMBER``.
+    Two nodes on one host cannot listen on the same port. Without a fixed port, it is the id of the node's
+    first process. The name of a worker, whose number is not 0, ends with ``-NUMBER``.
     """
     port = _PORT.fullmatch(config.http.endpoint)
-    unique = port[1] if port is not None else os.getpid()
+    unique = port[1] if port is not None else os.getppid() if worker else os.getpid()
     name = config.node.name or f"kazoo_bridge@{socket.gethostname()}:{unique}"
     return f"{name}-{worker}" if worker else name

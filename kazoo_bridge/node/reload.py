@@ -58,6 +58,12 @@ class ConfigReloader:
                 _log.warn("{key} has changed and needs a restart", key=key)
         self._on_reloaded()
 
+    def require_no_restart(self) -> None:
+        """Read the configuration, and raise `ConfigError` if it has an error or needs a restart."""
+        changed = changed_keys(self.config, self._load())
+        if keys := [key for key in changed if not is_reloadable(key)]:
+            raise ConfigError([f"{key} has changed and needs a restart" for key in keys])
+
 
 def is_reloadable(key: str) -> bool:
     """Return whether a key, as ``section.name``, applies to a running node."""

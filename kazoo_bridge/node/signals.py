@@ -34,6 +34,7 @@ class SignalHandler:
     _reactor: Any
     _exit_code: int = field(init=False, default=0)
     _stopping: bool = field(init=False, default=False)
+    _was_signalled: bool = field(init=False, default=False)
 
     def install(
         self,
@@ -89,13 +90,15 @@ class SignalHandler:
 
     def _on_signal(self, number: int, on_forced: Callable[[], None]) -> None:
         name = signal.Signals(number).name
-        if self._stopping:
+        if self._was_signalled:
             _log.warn(
                 "{signal} again: stopping now, unfinished deliveries are made after the next start",
                 signal=name,
             )
             on_forced()
             return
+        # Not for `stop`: a signal to all processes of a node may reach a worker after the order to stop.
+        self._was_signalled = True
         _log.info("{signal}: draining", signal=name)
         self.stop()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from functools import partial
 from typing import Any, cast
 
 from twisted.application.service import IService, MultiService
@@ -16,6 +15,7 @@ from twisted.python.components import Componentized
 from twisted.python.usage import Options as UsageOptions
 
 from kazoo_bridge.config import Config, ConfigError, load
+from kazoo_bridge.log_context import add_to_all_lines
 from kazoo_bridge.log_escaping import escape_log_event
 from kazoo_bridge.node import descriptors
 from kazoo_bridge.node.assembly import build_node
@@ -26,6 +26,7 @@ from kazoo_bridge.node.log.node_log import LogOutput, open_log
 from kazoo_bridge.node.node import Node
 from kazoo_bridge.node.processes.command import WorkerCommand
 from kazoo_bridge.node.processes.worker import WorkerOrders
+from kazoo_bridge.node.processes.worker_process import WorkerProcess
 from kazoo_bridge.node.processes.workers import Workers
 from kazoo_bridge.node.readiness import EMBEDDED
 from kazoo_bridge.node.reload import ConfigReloader
@@ -100,7 +101,10 @@ class NodeService(MultiService):
             _log.failure("the node cannot start")
             self._on_start_failed("cannot start because of an unexpected error, see the log")
         else:
-            _log.info("the node serves REST on {endpoint}", endpoint=self.node.config.http.endpoint)
+            if self.node.is_worker:
+                _log.info("the worker {node} delivers webhooks", node=self.node.name)
+            else:
+                _log.info("the node serves REST on {endpoint}", endpoint=self.node.config.http.endpoint)
             self._notifier.ready(f"serves REST on {self.node.config.http.endpoint}")
             self._has_started = True
             waiters, self._start_waiters = self._start_waiters, []
@@ -145,14 +149,19 @@ def makeService(options: Options) -> IService:
 
     limit = descriptors.raise_limit()
     number = cast(int, options["worker"])
+    # An absolute path, because twistd changes the folder later (--rundir), and the file is read again.
+    path = None if options["config"] is None else os.path.abspath(options["config"])
+
+    if number:
+        add_to_all_lines(process=str(number))
 
     def read_config() -> Config:
-        return descriptors.fit(load(cast("str | None", options["config"]), os.environ), limit)
+        return descriptors.fit(load(path, os.environ), limit)
 
     try:
         fitting = read_config()
         log = open_log(cast(IReactorTime, reactor), options.parent or {})
-        workers = _make_workers(reactor, fitting.node.processes, options, log)
+        workers = _make_workers(reactor, fitting, options, path, log, lambda: reloader.require_no_restart())
         node = build_node(reactor, fitting, exempt_loaded, workers=workers, worker=number)
     except ConfigError as error:
         sys.stderr.write("".join(f"{line}\n" for line in error.errors))
@@ -189,9 +198,9 @@ def makeService(options: Options) -> IService:
     if number:
         orders = WorkerOrders(
             reactor,
-            node.readiness.bus_problem,
-            node.look,
-            node.metrics.read,
+            node.worker_problem,
+            node.change_feed.look,
+            node.read_worker_metrics,
             signal_handler.stop,
             service.force_shutdown,
             reload,
@@ -201,11 +210,32 @@ def makeService(options: Options) -> IService:
     return cast(IService, service)
 
 
-def _make_workers(reactor: Any, processes: int, options: Options, log: LogOutput) -> Workers:
-    """Return what runs the workers of the node, whose number of processes this is; a worker has none."""
-    if options["worker"]:
+def _make_workers(
+    reactor: Any,
+    config: Config,
+    options: Options,
+    path: str | None,
+    log: LogOutput,
+    check_config: Callable[[], None],
+) -> Workers:
+    """Return what runs the workers of a node with the configuration `config`; a worker has none.
+
+    `path` is the absolute path of the configuration. `check_config` raises `ConfigError` when a worker would
+    have another configuration than this process.
+    """
+    if options["worker"] or config.node.processes == 1:
         return Workers(reactor)
-    command = WorkerCommand.from_twistd(
-        options.parent or {}, cast("str | None", options["config"]), has_log_file=log.write is not None
+    command = WorkerCommand.from_twistd(options.parent or {}, path, has_log_file=log.write is not None)
+
+    def spawn(number: int, worker: WorkerProcess) -> None:
+        check_config()
+        command.spawn(reactor, number, worker)
+
+    return Workers(
+        reactor,
+        config.node.processes,
+        spawn,
+        log.write or (lambda _lines: None),
+        # What `WebhookService.drain` allows.
+        drain_timeout=2 * config.webhooks.request_timeout_ms / 1000,
     )
-    return Workers(reactor, processes, partial(command.spawn, reactor), log.write or (lambda _lines: None))

@@ -58,6 +58,7 @@ class ChangeFeed(TimerService):
         super().__init__(interval, lambda: Deferred.fromCoroutine(self.look()))
         self.clock = clock
         self._polling = DeferredLock()
+        self._looking: list[Deferred[None]] = []
         self._database = database
         self._position: int | None = None
         self._subscriptions: list[_FeedSubscription] = []
@@ -73,8 +74,26 @@ class ChangeFeed(TimerService):
         return self._position
 
     async def look(self) -> None:
-        """Read what is new, and return when the subscribers have processed it, or have failed to."""
-        await self._polling.run(lambda: Deferred.fromCoroutine(self._poll()))
+        """Read what is new, and return when the subscribers have processed it, or have failed to.
+
+        Callers during a poll share the next one. Does nothing while the service does not run.
+        """
+        if not self.running:
+            return
+        looking: Deferred[None] = Deferred()
+        self._looking.append(looking)
+        if len(self._looking) == 1:
+            polling = self._polling.run(lambda: Deferred.fromCoroutine(self._poll_for_all()))
+            polling.addErrback(lambda failure: self.log.failure("change feed failed", failure))
+        await looking
+
+    async def _poll_for_all(self) -> None:
+        looking, self._looking = self._looking, []
+        try:
+            await self._poll()
+        finally:
+            for one in looking:
+                one.callback(None)
 
     async def _poll(self) -> None:
         batch = await self._read()

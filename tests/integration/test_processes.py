@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Iterator
@@ -138,7 +139,29 @@ def test_sigterm_drains_all_processes(
     publisher.close()
 
 
+def test_a_signal_to_all_processes_drains_them(
+    node: SeveralProcesses, receiver: FaultyReceiver, vhost_uri: str
+) -> None:
+    receiver.behaviour = lambda _number: "slow"
+    node.start_all()
+    node.add_hook(receiver.url)
+    workers = node.workers()
+    publisher = Publisher(vhost_uri)
+    publisher.publish(30)
+    node.signal(signal.SIGTERM)
+    eventually(lambda: "SIGTERM: draining" in node.log_text(), "the first signal")
+    for worker in workers:  # to which the first process has passed the order to stop
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGTERM)
+    assert node.ended() == 0
+    assert not [one for one in workers if is_running(one)]
+    assert "again: stopping now" not in node.log_text()
+    publisher.close()
+
+
 def test_workers_end_with_the_first_process(node: SeveralProcesses) -> None:
+    # A module in the working folder, which others may write to, is not imported.
+    (node.folder / "orjson.py").write_text("raise SystemExit('wrong module')")
     node.start_all(installed=True)
     workers = node.workers()
     node.signal(signal.SIGKILL)

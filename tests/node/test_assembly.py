@@ -3,7 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import pytest_twisted
 from attrs import evolve
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from kazoo_bridge.config import Config, ConfigError, NodeSection
@@ -41,3 +44,26 @@ def test_a_worker_has_a_name_of_its_own(tmp_path: Path) -> None:
     node, worker = build_node(Clock(), config), build_node(Clock(), config, worker=2)
     assert (node.name, node.is_worker) == ("bridge", False)
     assert (worker.name, worker.is_worker) == ("bridge-2", True)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_worker_consumes_once_it_knows_what_has_changed_since_it_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = build_node(reactor, make_config(tmp_path), worker=2)
+    mark = worker.change_feed.mark
+    order: list[str] = []
+
+    async def mark_then_write() -> int:
+        position = await mark()
+        await worker.hook_source.hooks.create("a" * 32, {})
+        return position
+
+    monkeypatch.setattr(worker.change_feed, "mark", mark_then_write)
+    monkeypatch.setattr(worker.bus, "startService", lambda: order.append("bus"))
+    worker.change_feed.subscribe(lambda kind, _subjects: order.append(kind))
+    try:
+        await worker.start()
+        assert order == ["hook", "bus"]
+    finally:
+        await worker.stop(Deferred())

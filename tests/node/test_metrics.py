@@ -268,6 +268,15 @@ async def test_without_the_storage_only_the_stored_deliveries_are_missing(node: 
 
 
 @pytest_twisted.ensureDeferred
+async def test_a_worker_does_not_count_what_the_first_process_counts(node: Node) -> None:
+    await node.metrics.read()
+    registry = await node.read_worker_metrics()
+    samples = [sample.name for metric in registry.collect() for sample in metric.samples]
+    assert "kazoo_bridge_bus_up" in samples
+    assert "kazoo_bridge_deliveries_stored" not in samples
+
+
+@pytest_twisted.ensureDeferred
 async def test_the_bus_is_down_before_the_start_and_after_a_disconnection(tmp_path: Path) -> None:
     node = make_node(tmp_path)
     await node.load()

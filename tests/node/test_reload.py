@@ -59,6 +59,20 @@ def harness() -> Iterator[Harness]:
         yield harness
 
 
+def test_a_new_process_may_start_while_no_key_needs_a_restart(harness: Harness) -> None:
+    harness.reloader.require_no_restart()
+    harness.new = Config(log=Log(level="debug"))
+    harness.reloader.require_no_restart()
+    harness.new = Config(log=Log(level="debug"), amqp=Amqp(prefetch=9))
+    with pytest.raises(ConfigError) as error:
+        harness.reloader.require_no_restart()
+    assert list(error.value.errors) == ["amqp.prefetch has changed and needs a restart"]
+    harness.new = ConfigError(["wrong"])
+    with pytest.raises(ConfigError, match=r"^wrong$"):
+        harness.reloader.require_no_restart()
+    assert harness.applied == []
+
+
 def test_what_can_change_is_applied_and_the_rest_is_named(harness: Harness) -> None:
     new = Config(amqp=Amqp(prefetch=9), log=Log(level="debug"), http=Http(request_burst=7, idle_timeout_s=9))
     assert harness.reload(new) == [

@@ -98,6 +98,16 @@ def test_every_further_signal_forces_the_shutdown(harness: Harness) -> None:
     assert harness.exit_process() == []
 
 
+def test_a_signal_after_an_order_to_stop_forces_nothing(harness: Harness) -> None:
+    # A signal to all processes of a node reaches a worker after the order of the first one.
+    harness.install()
+    harness.handler.stop()
+    signal.raise_signal(signal.SIGTERM)
+    assert (harness.reactor.stop_count, harness.forced_count) == (1, 0)
+    signal.raise_signal(signal.SIGTERM)
+    assert (harness.reactor.stop_count, harness.forced_count) == (1, 1)
+
+
 def test_handlers_are_set_after_those_of_the_reactor(harness: Harness) -> None:
     before = signal.getsignal(signal.SIGTERM)
     harness.handler.install(lambda: None)

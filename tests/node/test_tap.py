@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextvars import copy_context
 from pathlib import Path
 from typing import cast
 
@@ -33,6 +35,8 @@ class FakeNode:
     stopping: Deferred[None] = field(factory=Deferred)
     forced: Deferred[None] | None = None
     given_up: bool = False
+    name: str = "bridge-2"
+    is_worker: bool = False
 
     async def start(self) -> None:
         await self.starting
@@ -70,6 +74,21 @@ def test_when_started_fires_after_the_node_has_started() -> None:
     assert started == []
     harness.node.starting.callback(None)
     assert (started, harness.errors) == ([None], [])
+
+
+@pytest.mark.parametrize(
+    ("is_worker", "expected"),
+    [
+        (False, "the node serves REST on tcp:8000:interface=127.0.0.1"),
+        (True, "the worker bridge-2 delivers webhooks"),
+    ],
+)
+def test_the_log_says_what_has_started(is_worker: bool, expected: str) -> None:
+    harness = Harness(FakeNode(is_worker=is_worker))
+    harness.start()
+    with capturedLogs() as logs:
+        harness.node.starting.callback(None)
+    assert [formatEvent(event) for event in logs] == [expected]
 
 
 def test_systemd_is_notified_when_the_node_is_ready_lives_and_stops() -> None:
@@ -190,6 +209,48 @@ def test_another_logger_of_twistd_receives_escaped_events(
     service.setServiceParent(application)
     assert cast(Componentized, application).getComponent(ILogObserver, None) is None
     assert [formatEvent(event) for event in logs] == ["a\\u001bb"]
+
+
+def test_paths_are_those_of_the_folder_before_twistd_changes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handlers: list[Callable[[], None]] = []
+    monkeypatch.chdir(tmp_path)
+    Path("c.toml").write_text('[log]\nlevel = "warn"\n')
+    monkeypatch.setattr(SignalHandler, "install", lambda *arguments, **_: handlers.extend(arguments[1:]))
+    options = ServerOptions()
+    options.parseOptions(["--logfile=log", "kazoo_bridge", "--config=c.toml"])
+    service = options.loadedPlugins["kazoo_bridge"].makeService(options.subOptions)
+    (tmp_path / "run").mkdir()
+    monkeypatch.chdir("run")  # --rundir
+    Path("c.toml").write_text("[wrong]\n")
+    _force, reload, _status = handlers
+    with capturedLogs() as logs:
+        reload()
+    assert [formatEvent(event) for event in logs] == ["configuration reloaded changed=nothing"]
+    application = Application("x")
+    service.setServiceParent(application)
+    observer = cast(Componentized, application).getComponent(ILogObserver)
+    Logger(observer=observer).warn("here")
+    assert (tmp_path / "log").read_text().endswith("#warn] here\n")
+
+
+def test_lines_of_a_worker_have_its_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write_lines() -> None:
+        config = tmp_path / "c.toml"
+        config.write_text(f'[storage]\nuri = "sqlite:///{tmp_path}/x.sqlite3"\n')
+        monkeypatch.setattr(SignalHandler, "install", lambda *_arguments: None)
+        options = ServerOptions()
+        arguments = [f"--logfile={tmp_path}/log", "kazoo_bridge", f"--config={config}", "--worker=2"]
+        options.parseOptions(arguments)
+        service = options.loadedPlugins["kazoo_bridge"].makeService(options.subOptions)
+        application = Application("x")
+        service.setServiceParent(application)
+        observer = cast(Componentized, application).getComponent(ILogObserver)
+        Logger(observer=observer).warn("{what}", what="here")
+
+    copy_context().run(write_lines)
+    assert (tmp_path / "log").read_text().endswith("#warn] here process=2\n")
 
 
 def test_a_bad_configuration_ends_with_a_line_per_mistake(

@@ -121,6 +121,27 @@ def received() -> Changes:
     return []
 
 
+def test_looks_during_a_poll_share_the_next_one(clock: Clock) -> None:
+    class SlowDatabase(FakeDatabase):
+        def read(self, work: object) -> Deferred[Any]:
+            reads.append(Deferred())
+            return reads[-1]
+
+    reads: list[Deferred[Any]] = []
+    ended: list[int] = []
+    feed = make_feed(clock, SlowDatabase())
+    Deferred.fromCoroutine(feed.look()).addCallback(lambda _: ended.append(0))
+    assert (reads, ended) == ([], [0])  # it does not run yet
+    feed.startService()
+    for _ in range(3):
+        Deferred.fromCoroutine(feed.look()).addCallback(lambda _: ended.append(1))
+    assert len(reads) == 1  # that of the start, which may be from before what they look for
+    reads[0].callback(0)
+    assert (len(reads), ended) == (2, [0])
+    reads[1].callback(ChangeBatch(0))
+    assert (len(reads), ended) == (2, [0, 1, 1, 1])
+
+
 def test_the_change_log_is_polled_at_intervals(clock: Clock) -> None:
     database = FakeDatabase(0, *[hook_changes(number) for number in range(5)])
     start(clock, database)

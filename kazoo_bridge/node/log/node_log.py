@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -135,7 +136,8 @@ def open_log(clock: IReactorTime, twistd: Mapping[str, Any]) -> LogOutput:
     name = twistd.get("logfile")
     if name == "-" or (not name and twistd.get("nodaemon", True)):
         return LogOutput(NodeLog(clock, _writer(sys.stdout)))
-    file = LogFile.fromFullPath(name or "twistd.log")
+    # An absolute path, because twistd changes the folder later (--rundir), and the file is opened again.
+    file = LogFile.fromFullPath(os.path.abspath(name or "twistd.log"))
     return LogOutput(NodeLog(clock, _writer(file)), partial(_reopen, file), partial(_write, file))
 
 

@@ -18,7 +18,12 @@ _OF_FIRST_PROCESS = (
     *("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"),
 )
 
-_RUN_TWISTD = "from twisted.scripts.twistd import run; run()"
+#: Until the worker handles signals, it ignores SIGINT, which a terminal sends to all processes: it stops when
+#: the first one orders so.
+_RUN_TWISTD = (
+    "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN);"
+    " from twisted.scripts.twistd import run; run()"
+)
 
 
 @frozen
@@ -40,20 +45,23 @@ class WorkerCommand:
     ) -> WorkerCommand:
         """Return how workers of a process are started that twistd runs with `options`.
 
-        `config` is the file of the configuration. `has_log_file`: this process has a log file, which only
-        one process can rotate. To be called before twistd changes the folder.
+        `config` is the absolute path of the configuration. `has_log_file`: this process has a log file,
+        which only one process can rotate. To be called before twistd changes the folder.
         """
         environment = {name: value for name, value in os.environ.items() if name not in _OF_FIRST_PROCESS}
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
-        if options.get("logger"):
-            log = [f"--logger={options['logger']}"]
+        reactor = [f"--reactor={options['reactor']}"] if options.get("reactor") else []
+        # twistd has replaced the name of the logger with what it names. An object has no name of its own.
+        logger: Any = options.get("logger")
+        if hasattr(logger, "__qualname__"):
+            log = [f"--logger={logger.__module__}.{logger.__qualname__}"]
         elif options.get("syslog"):
             log = ["--syslog", f"--prefix={options.get('prefix') or ''}"]
         else:
             log = ["--logfile=-"]
         return cls(
-            ["--nodaemon", "--pidfile=", f"--rundir={options.get('rundir') or '.'}", *log],
-            [] if config is None else ["--config", os.path.abspath(config)],
+            ["--nodaemon", "--pidfile=", f"--rundir={options.get('rundir') or '.'}", *reactor, *log],
+            [] if config is None else ["--config", config],
             environment,
             os.getcwd(),
             passes_output=has_log_file,
@@ -62,7 +70,8 @@ class WorkerCommand:
     def spawn(self, reactor: IReactorProcess, number: int, worker: IProcessProtocol) -> None:
         """Start the worker `number`, and let `worker` read what it sends."""
         arguments = [
-            *(sys.executable, "-c", _RUN_TWISTD),
+            # -P: modules in the working folder are not imported, like by twistd itself.
+            *(sys.executable, "-P", "-c", _RUN_TWISTD),
             *self._twistd,
             *("kazoo_bridge", *self._plugin, "--worker", str(number)),
         ]

@@ -7,11 +7,18 @@ from itertools import count
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.error import ProcessExitedAlready
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
 from kazoo_bridge.node.processes.link import MESSAGES, Message, ProcessLink
+
+#: Calls of `WorkerProcess.check_life` without a sign of life, after which the worker is said to be quiet.
+QUIET_CHECKS = 1
+
+#: Seconds after the end of a process in which what it has written is read from its pipes.
+PIPES_TIMEOUT = 1.0
 
 #: Bytes of a line of the worker's log, beyond which it is passed on in pieces.
 _MAX_LINE_BYTES = 65536
@@ -37,10 +44,28 @@ class WorkerProcess(ProcessProtocol):
         self._ids = count()
         self._waiting: dict[int, Deferred[Message | None]] = {}
         self._printed: dict[int, bytes] = {}
-        self.last_sign = clock.seconds()
-        #: Why the worker consumes no events; None: it does.
-        self.problem: str | None = "it is still starting"
+        #: How often `check_life` was called since the last sign of life.
+        self._quiet_checks = 0
+        #: Whether it has come so far in its start that it follows orders.
+        self.follows_orders = False
+        #: Why the worker consumes no events, as it says; None: it does.
+        self._problem: str | None = "it is still starting"
+        self._closing: IDelayedCall | None = None
         self.ended: Deferred[None] = Deferred()
+
+    @property
+    def problem(self) -> str | None:
+        """Why the worker consumes no events; None: it does."""
+        return "it shows no sign of life" if self._is_quiet else self._problem
+
+    @property
+    def can_answer(self) -> bool:
+        """Whether it is worth to wait for an answer."""
+        return self.follows_orders and not self._is_quiet
+
+    @property
+    def _is_quiet(self) -> bool:
+        return self.follows_orders and self._quiet_checks > QUIET_CHECKS
 
     def connectionMade(self) -> None:
         """Open the link."""
@@ -58,8 +83,19 @@ class WorkerProcess(ProcessProtocol):
         if newline:
             self._on_log(lines + newline)
 
+    def processExited(self, reason: Failure) -> None:
+        """Close the pipes soon: another process, which the worker has started, may hold their ends open."""
+        self._closing = self._clock.callLater(PIPES_TIMEOUT, self._close_pipes)
+
+    def _close_pipes(self) -> None:
+        transport: Any = self.transport
+        for descriptor in (0, 1, 2, MESSAGES):
+            transport.closeChildFD(descriptor)
+
     def processEnded(self, reason: Failure) -> None:
         """Let nothing wait for this process."""
+        if self._closing is not None and self._closing.active():
+            self._closing.cancel()
         for rest in filter(None, self._printed.values()):
             self._on_log(rest + b"\n")
         self._link.connectionLost(reason)
@@ -67,11 +103,43 @@ class WorkerProcess(ProcessProtocol):
         for answer in waiting.values():
             answer.callback(None)
         self._on_ended(reason)
-        self.ended.callback(None)
+        self.give_up()
+
+    def give_up(self) -> None:
+        """Let `ended` fire, even if the process has not ended."""
+        if not self.ended.called:
+            self.ended.callback(None)
+
+    def check_life(self) -> int:
+        """Return how often this was called since the last sign of life, with this call.
+
+        Calls are counted, not seconds: after the clock was set, or this process was stopped, signs of life
+        wait to be read.
+        """
+        self._quiet_checks += 1
+        return self._quiet_checks
+
+    def kill(self) -> bool:
+        """Kill the process. Returns False if it has ended already."""
+        return self._signal("KILL")
+
+    def _signal(self, name: str) -> bool:
+        transport: Any = self.transport
+        try:
+            transport.signalProcess(name)
+        except ProcessExitedAlready:
+            return False
+        return True
 
     def order(self, what: str) -> None:
         """Send an order that has no answer."""
         self._link.send({"do": what})
+
+    def stop(self) -> None:
+        """Let the process drain, or end it if it has not come so far that it follows orders."""
+        self.order("stop")
+        if not self.follows_orders:
+            self._signal("TERM")
 
     def ask(self, what: str, timeout: float) -> Deferred[Message | None]:
         """Send an order; the result is its answer, None if there is none within `timeout` seconds."""
@@ -89,11 +157,12 @@ class WorkerProcess(ProcessProtocol):
         return answer.addBoth(done)
 
     def _on_message(self, message: Message) -> None:
-        self.last_sign = self._clock.seconds()
+        self._quiet_checks = 0
+        self.follows_orders = True
         if "id" in message:
             self._answer(message["id"], message)
         else:
-            self.problem = message["problem"]
+            self._problem = message["problem"]
 
     def _answer(self, number: int, answer: Message | None) -> None:
         waiting = self._waiting.pop(number, None)

@@ -14,18 +14,22 @@ from kazoo_bridge.node.processes.worker_process import WorkerProcess
 
 
 class FakeProcess(StringTransport):
-    """The transport of a process; `signals` are those that were sent."""
+    """The transport of a process; `signals` are those that were sent, `closed` the descriptors."""
 
     def __init__(self, worker: WorkerProcess) -> None:
         super().__init__()
         self.worker = worker
         self.signals: list[str] = []
         self.has_exited = False
+        self.closed: list[int] = []
 
     def signalProcess(self, signal: str) -> None:
         if self.has_exited:
             raise ProcessExitedAlready
         self.signals.append(signal)
+
+    def closeChildFD(self, descriptor: int) -> None:
+        self.closed.append(descriptor)
 
     def received(self) -> list[Any]:
         messages: list[Any] = []

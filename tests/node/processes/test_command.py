@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from typing import Any
 
 import pytest
 from twisted.internet.protocol import ProcessProtocol
+from twisted.logger import jsonFileLogObserver
 
 from kazoo_bridge.node.processes.command import WorkerCommand
 from kazoo_bridge.node.processes.link import MESSAGES
@@ -34,11 +36,12 @@ def test_a_worker_is_the_same_program_with_the_same_configuration(monkeypatch: p
     for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "LISTEN_FDS"):
         monkeypatch.setenv(name, "1")
     monkeypatch.setenv("KAZOO_BRIDGE__NODE__PROCESSES", "3")
-    _, program, arguments, environment, folder, options = spawn({"rundir": "run"}, "bridge.toml")
+    _, program, arguments, environment, folder, options = spawn({"rundir": "run"}, "/etc/bridge.toml")
     assert program == arguments[0] == sys.executable
-    assert arguments[3:] == [
+    assert arguments[1:3] == ["-P", "-c"]
+    assert arguments[4:] == [
         *("--nodaemon", "--pidfile=", "--rundir=run", "--logfile=-"),
-        *("kazoo_bridge", "--config", os.path.abspath("bridge.toml"), "--worker", "3"),
+        *("kazoo_bridge", "--config", "/etc/bridge.toml", "--worker", "3"),
     ]
     assert {"NOTIFY_SOCKET", "WATCHDOG_USEC", "LISTEN_FDS"}.isdisjoint(environment)
     assert environment["KAZOO_BRIDGE__NODE__PROCESSES"] == "3"
@@ -56,9 +59,14 @@ def test_only_the_first_process_writes_a_log_file() -> None:
     ("options", "expected"),
     [
         ({"syslog": 1, "prefix": "bridge"}, ["--syslog", "--prefix=bridge"]),
-        ({"logger": "package.logger"}, ["--logger=package.logger"]),
+        # twistd has imported it.
+        ({"logger": jsonFileLogObserver}, ["--logger=twisted.logger._json.jsonFileLogObserver"]),
+        ({"logger": partial(print)}, ["--logfile=-"]),
+        ({"reactor": "asyncio"}, ["--reactor=asyncio", "--logfile=-"]),
     ],
 )
-def test_a_worker_logs_where_the_first_process_does(options: dict[str, Any], expected: list[str]) -> None:
+def test_a_worker_has_the_log_and_the_reactor_of_the_first_process(
+    options: dict[str, Any], expected: list[str]
+) -> None:
     _, _, arguments, *_ = spawn(options)
-    assert arguments[6:-3] == expected
+    assert arguments[7:-3] == expected
