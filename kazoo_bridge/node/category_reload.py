@@ -36,13 +36,16 @@ class CategoryReloader:
     """
 
     _node: Node
+    _folder: str = field(init=False)
     _imported: dict[str, bytes] = field(init=False)
     _lock: DeferredLock = field(init=False, factory=DeferredLock)
     #: Categories were added, but their hooks or topics could not be.
     _unfinished: bool = field(init=False, default=False)
 
     def __attrs_post_init__(self) -> None:
-        self._imported = _digests(self._node.config.plugins.path)
+        path = self._node.config.plugins.path
+        self._folder = os.path.abspath(path) if path else ""  # twistd changes the working directory later
+        self._imported = _digests(self._folder)
 
     def reload(self) -> Deferred[None]:
         """Add what is new, and log it; fires when events of it arrive. Failures are logged."""
@@ -55,7 +58,7 @@ class CategoryReloader:
                 "event categories cannot be reloaded while the node starts or stops, reload again later"
             )
             return
-        files = _digests(self._node.config.plugins.path)
+        files = _digests(self._folder)
         self._log_changes(files)
         added = find_new_categories(self._node.categories)
         # What could not be imported before counts by what it is now.
@@ -108,12 +111,12 @@ class CategoryReloader:
         return not problems
 
 
-def _digests(path: str) -> dict[str, bytes]:
+def _digests(folder: str) -> dict[str, bytes]:
     """Return digests of the files that categories may be imported from."""
-    if not path:
+    if not folder:
         return {}
-    folder = Path(os.path.abspath(path))
-    return {str(file): digest for file in islice(_files(folder), MAX_FILES) if (digest := _digest(file))}
+    files = islice(_files(Path(folder)), MAX_FILES)
+    return {str(file): digest for file in files if (digest := _digest(file))}
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -35,7 +35,7 @@ _FUNCTIONS = {
 _ATTRIBUTES = {"problem", "_unavailable_reason", "last_error", "_load_error"}
 
 #: Constants with such texts.
-_CONSTANTS = {"EMBEDDED", "_NOT_STARTED"}
+_CONSTANTS = {"EMBEDDED", "_NOT_STARTED", "STARTING"}
 
 #: Calls whose argument becomes such a text.
 _ERRORS = {"StorageUnavailable"}

@@ -16,7 +16,7 @@ RULES: Any = yaml.safe_load((ROOT / "etc" / "alerts.yml").read_text())
 
 #: The first column of each row, without the names of the parts.
 ENTRIES = [
-    re.sub(r"^(?:degraded: )?(?:(?:bus|storage|directory|hooks): )?", "", code)
+    re.sub(r"^(?:degraded: )?(?:(?:bus|storage|directory|hooks|process …): )?", "", code)
     for row in re.findall(r"^\| (`.*?) \|", PAGE, re.MULTILINE)
     for code in re.findall(r"`([^`]+)`", row)
     if code != "/readyz"

@@ -227,7 +227,7 @@ def test_paths_are_those_of_the_folder_before_twistd_changes_it(
     _force, reload, _status = handlers
     with capturedLogs() as logs:
         reload()
-    assert [formatEvent(event) for event in logs] == ["configuration reloaded changed=nothing"]
+    assert formatEvent(logs[0]) == "configuration reloaded changed=nothing"
     application = Application("x")
     service.setServiceParent(application)
     observer = cast(Componentized, application).getComponent(ILogObserver)

@@ -14,6 +14,9 @@ from twisted.python.failure import Failure
 
 from kazoo_bridge.node.processes.link import MESSAGES, Message, ProcessLink
 
+#: Why a worker delivers nothing, if it has not said so itself.
+STARTING, ENDED, QUIET = "it is still starting", "it has ended", "it shows no sign of life"
+
 #: Calls of `WorkerProcess.check_life` without a sign of life, after which the worker is said to be quiet.
 QUIET_CHECKS = 1
 
@@ -49,14 +52,14 @@ class WorkerProcess(ProcessProtocol):
         #: Whether it has come so far in its start that it follows orders.
         self.follows_orders = False
         #: Why the worker consumes no events, as it says; None: it does.
-        self._problem: str | None = "it is still starting"
+        self._problem: str | None = STARTING
         self._closing: IDelayedCall | None = None
         self.ended: Deferred[None] = Deferred()
 
     @property
     def problem(self) -> str | None:
         """Why the worker consumes no events; None: it does."""
-        return "it shows no sign of life" if self._is_quiet else self._problem
+        return QUIET if self._is_quiet else self._problem
 
     @property
     def can_answer(self) -> bool:

@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from kazoo_bridge.config import ConfigError
 from kazoo_bridge.node.processes.combined_metrics import combine, export
 from kazoo_bridge.node.processes.link import Message
-from kazoo_bridge.node.processes.worker_process import WorkerProcess
+from kazoo_bridge.node.processes.worker_process import ENDED, WorkerProcess
 
 _log = Logger()
 
@@ -132,7 +132,7 @@ class Workers:
         return [
             f"process {number}: {reason}"
             for number, place in self._places.items()
-            if (reason := "it has ended" if place.process is None else place.process.problem)
+            if (reason := ENDED if place.process is None else place.process.problem)
         ]
 
     async def look(self) -> None:
