@@ -26,7 +26,7 @@ export function openPivotForm(rest, path, base = null) {
     };
     const form = new PivotForm(base?.document ?? null, save, () => dialog.close());
     const title = base ? t("form.edit", { name: base.document.name }) : t("pivot.new");
-    const options = { persistent: true, isChanged: () => form.isChanged(), onClose: () => resolve(saved) };
+    const options = { wide: true, persistent: true, isChanged: () => form.isChanged(), onClose: () => resolve(saved) };
     const dialog = openDialog(title, form.element, options);
     form.input("name").focus();
   });
@@ -56,9 +56,9 @@ class PivotForm extends FormFields {
         this.text("name", t("pivot.name"), values.name, { maxlength: "64", placeholder: "front-desk" }, t("pivot.nameHint")),
         this.text("timeout_ms", t("pivot.timeoutMs"), values.timeout_ms, { type: "number", min: "100", max: "10000" }),
         this.select("strategy", t("pivot.strategy"), STRATEGIES, values.strategy),
-        this.field("fallback", t("pivot.fallback"), h("textarea", area), t("pivot.fallbackHint")),
       ),
-      h("div", { class: "buttons start" }, this.checkbox("enabled", t("pivot.on"), values.enabled)),
+      h("div", { class: "checkboxes" }, this.checkbox("enabled", t("pivot.on"), values.enabled)),
+      this.field("fallback", t("pivot.fallback"), h("textarea", area), t("pivot.fallbackHint")),
       this.error,
       h("div", { class: "buttons" }, button(t("common.cancel"), close), this.submit),
     );
