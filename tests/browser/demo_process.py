@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -40,14 +41,19 @@ class DemoProcess:
 
     The seed makes accounts, names and the sequence of random decisions the same in every run. Which calls are
     live at some moment still depends on the machine's speed, so tests get theirs from `held_call`.
+
+    `settings` are those of the node, by the names of environment variables.
     """
 
-    def __init__(self, folder: Path, *options: str, seed: int) -> None:
+    def __init__(
+        self, folder: Path, *options: str, seed: int, settings: Mapping[str, str] | None = None
+    ) -> None:
         self.log = folder / "demo.log"
         environment = {
             **os.environ,
             "KAZOO_BRIDGE__HTTP__ENDPOINT": _FREE_PORT,
             "KAZOO_BRIDGE__WEBSOCKETS__ENDPOINT": _FREE_PORT,
+            **(settings or {}),
         }
         command = [str(Path(sys.executable).parent / "kazoo-bridge"), "demo", "--seed", str(seed), *options]
         with self.log.open("wb") as log:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import requests
@@ -127,3 +128,62 @@ def test_pivot_points_are_created_renewed_and_deleted(page: Page, demo: DemoProc
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(toasts(page)).to_contain_text("night-desk deleted")
     expect(page.get_by_text("No pivot points.")).to_be_visible()
+
+
+def test_pivot_points_are_edited_and_conflicts_are_shown(page: Page, demo: DemoProcess) -> None:
+    tenant = demo.tenants[1]
+    pivots = demo.address.replace("/console/", f"/v2/accounts/{tenant.account_id}/pivots")
+    headers = {"X-Auth-Token": tenant.token}
+
+    def send(method: str, path: str = "", **data: Any) -> dict[str, Any]:
+        response = requests.request(
+            method, f"{pivots}{path}", headers=headers, json={"data": data}, timeout=10
+        )
+        response.raise_for_status()
+        document: dict[str, Any] = response.json()["data"]
+        return document
+
+    fallback = {"module": "park", "data": {"action": "park"}, "children": {}}
+    point = send("PUT", name="lobby", fallback=fallback, source_networks=["192.0.2.0/24"])
+    sign_in_and_connect(page, demo.address, tenant.token)
+    open_view(page, "Account")
+    page.get_by_role("button", name="Edit: lobby").click()
+    form = page.get_by_role("dialog", name="Edit lobby")
+    expect(form.get_by_label("Name")).to_have_value("lobby")
+    assert json.loads(form.get_by_label("Fallback").input_value()) == fallback
+    assert accessibility_violations(page) == []
+    form.get_by_label("Fallback").fill("{")
+    form.get_by_role("button", name="Save").click()
+    expect(form).to_contain_text("not JSON")
+    form.get_by_label("Fallback").fill("")
+    form.get_by_label("Time for an answer").fill("50")
+    form.get_by_role("button", name="Save").click()
+    expect(form.get_by_label("Time for an answer")).to_have_attribute("aria-invalid", "true")
+    form.get_by_label("Time for an answer").fill("5000")
+    form.get_by_label("Who is asked").select_option("rotate")
+    form.get_by_role("checkbox", name="enabled").uncheck()
+
+    # Another client changes what is not changed here, and one of the same keys.
+    send("PATCH", f"/{point['id']}", name="front", timeout_ms=4000)
+    form.get_by_role("button", name="Save").click()
+    expect(form).to_contain_text("Another client has changed this meanwhile.")
+    expect(form).to_contain_text("timeout_ms (now 4000)")
+    form.get_by_role("button", name="Save").click()
+    expect(form).to_have_count(0)
+    expect(toasts(page)).to_contain_text("front saved")
+    row = page.get_by_role("row").filter(has_text="front")
+    expect(row).to_contain_text("5,000 ms")
+    expect(row).to_contain_text("disabled")
+    expect(page.get_by_role("button", name="Edit: front")).to_be_focused()
+    stored = send("GET", f"/{point['id']}")
+    shown = {
+        key: stored.get(key) for key in ("timeout_ms", "strategy", "enabled", "fallback", "source_networks")
+    }
+    assert shown == {
+        "timeout_ms": 5000,
+        "strategy": "rotate",
+        "enabled": False,
+        "fallback": None,
+        "source_networks": ["192.0.2.0/24"],
+    }
+    send("DELETE", f"/{point['id']}")

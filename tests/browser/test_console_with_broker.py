@@ -568,6 +568,57 @@ def test_what_waits_for_a_disabled_webhook_is_sent_once_it_is_enabled(
     expect(dead).to_contain_text("No dead letters")
 
 
+def test_a_call_that_is_dropped_on_a_person_is_transferred(
+    page: Page, node: NodeProcess, switch: FakeSwitch
+) -> None:
+    page.set_viewport_size({"width": 1440, "height": 900})
+    sign_in_and_connect(page, console_url(node), node.command("token", "create", "--account", ACCOUNT_ID))
+    owned = {"Account-ID": ACCOUNT_ID, "Owner-ID": "o" * 32}
+    colleague: dict[str, Any] = {
+        "Caller_ID_Name": "Ines",
+        "Caller_ID_Number": "2003",
+        "Custom_Channel_Vars": owned,
+    }
+    switch.begin("colleague", **colleague)
+    people = page.get_by_role("complementary", name="People")
+    ines = people.get_by_role("listitem").filter(has_text="Ines")
+    expect(ines).to_contain_text("2003")
+
+    def drag(call_id: str) -> None:
+        """Begin a call, and drag its name, which is no button, to the person."""
+        # Alone in the table, so that it does not move while it is dragged.
+        page.get_by_role("searchbox", name="Search calls").fill(f"Caller {call_id}")
+        switch.begin(call_id)
+        expect(call_row(page, call_id)).to_have_attribute("data-state", "answered")
+        expect(call_rows(page)).to_have_count(1)
+        call_row(page, call_id).get_by_text(f"Caller {call_id}").hover()
+        page.mouse.down()
+        ines.hover()
+        ines.hover()
+        expect(ines).to_have_attribute("data-drop", "true")
+
+    drag("first")
+    page.mouse.up()
+    command = switch.commands.get(timeout=10)
+    assert (command["Action"], command["Call-ID"]) == ("transfer", "first")
+    assert command["Data"] == {"target": "2003", "transfer-type": "blind"}
+    expect(toasts(page)).to_contain_text("Transferring Caller first (+15550100) to Ines…")
+    expect(ines).not_to_have_attribute("data-drop", "true")
+    page.keyboard.down("Control")
+    drag("second")
+    page.mouse.up()
+    command = switch.commands.get(timeout=10)
+    page.keyboard.up("Control")
+    assert command["Data"] == {"target": "2003", "transfer-type": "attended"}
+
+    # What ends while it is dragged is not transferred.
+    drag("third")
+    switch.end("third")
+    expect(call_row(page, "third")).to_have_count(0)
+    page.mouse.up()
+    assert switch.commands.empty()
+
+
 def test_of_hundreds_of_calls_those_near_what_is_in_sight_have_rows(
     page: Page, node: NodeProcess, switch: FakeSwitch
 ) -> None:

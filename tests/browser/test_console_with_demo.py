@@ -301,6 +301,8 @@ def test_two_browsers_show_the_same_state(page: Page, browser: Browser, demo: De
     expect(page.get_by_role("row", name="operator console")).to_have_count(2)
     for one in (page, other):
         expect(one.locator("tr[data-own=true]")).to_have_count(1)
+        # From the second list on, ten seconds later.
+        expect(one.locator("tr[data-own=true]")).to_contain_text(re.compile(r"\d/s"))
     assert accessibility_violations(page) == []
     other.context.close()
 

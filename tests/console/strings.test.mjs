@@ -86,7 +86,7 @@ const SAME_IN_GERMAN = [
   ...["common.name", "sockets.name", "pivot.name", "chart.minutes", "chart.seconds", "ask.seconds", "pivot.ms"],
   ...["recording.on", "dialog.text", "event.kind.fax", "account.realm", "account.token", "signIn.token"],
   ...["ask.sent", "pivot.ofPoint", "pivot.url", "pivot.voiceUrl", "pivot.cdrUrl", "hook.url", "hook.title"],
-  ...["view.webhooks", "signIn.webhooks", "view.sockets", "connection.live", "connection.offline"],
+  ...["view.webhooks", "signIn.webhooks", "view.sockets", "sockets.perSecond", "connection.live", "connection.offline"],
   ...["settings.theme.system", "hooks.share", "attempts.test", "attempts.duration", "hook.code", "form.format"],
 ];
 

@@ -209,7 +209,7 @@ test("a conflict names what both have changed, with its new value", () => {
   for (const [changes, expected] of texts) {
     const text = conflictText(previous, changes, theirs);
     assert.match(text, expected);
-    assert.match(text, /^Another client has changed this webhook meanwhile/);
+    assert.match(text, /^Another client has changed this meanwhile/);
     assert.doesNotMatch(text, /secret/);
   }
 });

@@ -190,6 +190,7 @@ class TestOverRest:
             "name",
             "destination",
             "source",
+            "events",
         }
         path = f"/v2/accounts/{live.RESELLER}/websockets/{quote(listed['websocket_session_id'])}"
         assert (await self.rest(harness, "GET", path))[1]["data"] == listed

@@ -25,6 +25,11 @@ SCHEMAS: Mapping[str, Any] = {
             "metadata": {"description": "Further data that the client has given"},
             "destination": {"type": "string", "description": "The node's host"},
             "source": {"type": "string", "description": "The client's address"},
+            "events": {
+                "type": "integer",
+                "minimum": 0,
+                "description": "How many events this node has delivered to the client since it connected",
+            },
         },
         "additionalProperties": True,
     },

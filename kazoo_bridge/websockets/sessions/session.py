@@ -73,6 +73,10 @@ class Session:
     _counted_for: str | None = field(init=False, default=None)
     #: The group whose events the connection takes from the group's feed.
     _followed: SubscriptionGroup[Session] | None = field(init=False, default=None)
+    #: Events that were delivered one by one, or by groups that are no longer followed.
+    _delivered: int = field(init=False, default=0)
+    #: The number of events of the feed of `_followed` before the session followed it.
+    _followed_from: int = field(init=False, default=0)
 
     def authenticate(self, token: str, principal: Principal) -> None:
         """Give the session the rights of `principal`, as whom `token` authenticates its client."""
@@ -110,12 +114,14 @@ class Session:
             return False
         if self.output.follow(group):
             self._followed = group
+            self._followed_from = _feed_end(group)
             return True
         return False
 
     def unfollow(self, group: SubscriptionGroup[Session]) -> None:
         """See `Subscriber`."""
         if self._followed is group:
+            self._delivered = self.event_count
             self._followed = None
             if self.output is not None:
                 self.output.unfollow()
@@ -141,6 +147,7 @@ class Session:
         """Send an event, and store it if the session can be resumed."""
         if self.ended:  # its subscriptions may end a moment later
             return
+        self._delivered += 1
         replay_buffer = self.replay_buffer
         if replay_buffer is not None:
             replay_buffer.add(frame)
@@ -156,6 +163,13 @@ class Session:
     def account_id(self) -> str | None:
         """The account as which the client is authenticated; None before."""
         return None if self.principal is None else self.principal.account_id
+
+    @property
+    def event_count(self) -> int:
+        """The number of events that were delivered to the client, or stored for it."""
+        if self._followed is None:
+            return self._delivered
+        return self._delivered + _feed_end(self._followed) - self._followed_from
 
     @property
     def bindings(self) -> list[str]:
@@ -174,7 +188,7 @@ class Session:
         return {account_id for account_id, _ in self.subscriptions} | set(self.call_watches)
 
     def to_document(self) -> Mapping[str, Any]:
-        """Return the socket as it is listed, with the keys of KAZOO's ``/websockets``."""
+        """Return the socket as it is listed: with the keys of KAZOO's ``/websockets``, and ``events``."""
         document = {
             "websocket_session_id": self.id,
             "bindings": self.bindings,
@@ -183,5 +197,10 @@ class Session:
             "metadata": self.metadata,
             "destination": self.destination,
             "source": self.source,
+            "events": self.event_count,
         }
         return {key: value for key, value in document.items() if value is not None}
+
+
+def _feed_end(group: SubscriptionGroup[Session]) -> int:
+    return 0 if group.feed is None else group.feed.end

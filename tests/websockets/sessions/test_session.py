@@ -2,12 +2,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.task import Clock
+
 from kazoo_bridge.interfaces import BindingPlan, Principal
 from kazoo_bridge.token_bucket import TokenBucket
+from kazoo_bridge.websockets.server.flusher import Flusher
 from kazoo_bridge.websockets.server.frames import EventFrame
+from kazoo_bridge.websockets.server.group_feed import FeedOwner, GroupFeed
 from kazoo_bridge.websockets.sessions.replay_buffer import ReplayBuffer, ReplayMemory
 from kazoo_bridge.websockets.sessions.session import Session
-from kazoo_bridge.websockets.subscriptions.subscription_index import Subscription
+from kazoo_bridge.websockets.subscriptions.subscription_index import Subscription, SubscriptionGroup
 from tests.websockets.fakes import CHILD, PARENT, FakeCallWatch, FakeOutput
 
 
@@ -25,6 +29,15 @@ def subscribe(session: Session, account_id: str, *bindings: str) -> None:
         session.subscriptions[account_id, binding] = Subscription(
             binding, account_id, category, BindingPlan(())
         )
+
+
+class FollowingOutput(FakeOutput):
+    """A connection that follows feeds."""
+
+    def follow(self, group: FeedOwner) -> bool:
+        if group.feed is None:
+            group.feed = GroupFeed(Flusher(Clock()))
+        return True
 
 
 class TestSession:
@@ -69,6 +82,32 @@ class TestSession:
         session.end()
         assert not session.connected
 
+    def test_it_counts_the_events_for_its_client_from_a_feed_or_one_by_one(self) -> None:
+        sessions = [make_session(), make_session()]
+        group: SubscriptionGroup[Session] = SubscriptionGroup("call.*.*", "call.*.*", PARENT)
+
+        def counts() -> list[int]:
+            return [session.event_count for session in sessions]
+
+        for session in sessions:
+            session.connect(FollowingOutput())
+        group.add(sessions[0])
+        group.deliver(make_frame(1))
+        assert counts() == [1, 0]
+        group.add(sessions[1])
+        group.deliver(make_frame(2))
+        group.deliver(make_frame(3))
+        assert counts() == [3, 2]
+        assert sessions[0].to_document()["events"] == 3
+        # Another group, events one by one, and none after the end of the subscription.
+        sessions[1].deliver(make_frame(4))
+        sessions[1].keep_events(ReplayBuffer(10, 0, PARENT, ReplayMemory(0, 0)))
+        group.deliver(make_frame(5))
+        assert counts() == [4, 4]
+        group.discard(sessions[0])
+        group.deliver(make_frame(6))
+        assert counts() == [4, 5]
+
     def test_an_ended_session_stores_nothing(self) -> None:
         session, memory = make_session(), ReplayMemory(0, 0)
         session.replay_buffer = ReplayBuffer(10, 0, PARENT, memory)
@@ -102,6 +141,7 @@ class TestSession:
             "timestamp": 62167219200,
             "destination": "host",
             "source": "192.0.2.1",
+            "events": 0,
         }
         session.name, session.metadata = "desk", {"a": 1}
         document = session.to_document()

@@ -1,4 +1,4 @@
-/** The flows that answer KAZOO's question about a call, and their descriptions. Steps have the names of KAZOO's actions. */
+/** The flows that answer KAZOO's question about a call. Steps have the names of KAZOO's actions. */
 
 import { formatNumber } from "./numbers.js";
 import { t } from "./strings.js";

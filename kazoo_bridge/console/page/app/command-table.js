@@ -93,7 +93,7 @@ const whileLive = (effect) => (run) => (run.call ? effect(run) : ENDED);
  * - `command`: its name on the wire, where it is another one;
  * - `task`: what it is to do, to complete the sentence "Could not …" ("command.failed");
  * - `doing`: the text until its effect shows;
- * - `pending`: the same at the call, without its party; and `done`, the text at the call after `success`, if it differs;
+ * - `pending`: the same at the call, without its party; and `done`, its text there after `success`, if it differs;
  * - `effect`: null as long as there is none; `{success}` or `{failure}`, a text; or a stage on the way, with
  *   the `text` to show, and a function `otherwise` for when nothing else has happened within `timeoutMs`;
  * - `otherwise`: the same for the first `EFFECT_TIMEOUT_MS`; that nothing happened, where it is missing.

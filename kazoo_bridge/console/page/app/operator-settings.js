@@ -40,7 +40,7 @@ const OF_BROWSER = {
 /** Where panels stand beside the calls, not above them; like in style/operator.css. */
 const WIDE_PAGE = "(min-width: 75rem)";
 
-/** Settings that open tabs share at once; other ones, like the order of calls, are a tab's own until it is reloaded. */
+/** Settings that open tabs share at once; others, like the order of calls, belong to a tab until it is reloaded. */
 const SHARED = ["favourites", "phone", "slots", "conferences", "thresholds"];
 
 const DEFAULTS = { ...OF_ACCOUNT, ...OF_BROWSER };

@@ -235,7 +235,8 @@ export class CallGrid {
       event.preventDefault();
       return;
     }
-    event.dataTransfer.effectAllowed = "move";
+    // Browsers take Ctrl for a copy, and drop nothing where only a move is allowed.
+    event.dataTransfer.effectAllowed = "copyMove";
     event.dataTransfer.setData(CALL_MEDIA_TYPE, call.id);
   }
 }

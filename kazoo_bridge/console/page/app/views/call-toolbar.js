@@ -41,7 +41,8 @@ export class CallToolbar {
     this.unseen = h("span", { class: "badge error", hidden: true });
     this.panels = Object.fromEntries(PANELS.map((panel) => [panel, this.panelButton(panel)]));
     this.panels.recent.append(" ", this.unseen);
-    this.phone = button("", callbacks.openPreferences, { class: "phone" });
+    this.phoneName = h("span", {});
+    this.phone = button(this.phoneName, callbacks.openPreferences, { class: "phone" });
     this.ask = button([icon("phone-incoming"), t("ask.button")], callbacks.openAskSettings, {});
     this.element = h(
       "div",
@@ -88,6 +89,8 @@ export class CallToolbar {
       setAttribute(this.panels[panel], "aria-pressed", String(this.settings.panel === panel));
     }
     setAttribute(this.ask, "aria-pressed", String(this.settings.get("askFor").length > 0));
-    setText(this.phone, phone ? t("phone.mine", { name: phone.name }) : t("phone.choose"));
+    const text = phone ? t("phone.mine", { name: phone.name }) : t("phone.choose");
+    setText(this.phoneName, text);
+    setAttribute(this.phone, "title", phone ? text : null);
   }
 }

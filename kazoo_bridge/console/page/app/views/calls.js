@@ -204,7 +204,10 @@ export class CallsView {
   /** Transfer a call that was dropped on a person. */
   drop(callId, person, isAttended) {
     const call = this.calls.calls.find(({ id }) => id === callId);
-    if (!call || call.endedAt) return;
+    if (!call || call.endedAt) {
+      notify(t("calls.hasEnded"));
+      return;
+    }
     this.commands.transfer(call, person.number, isAttended ? "attended" : "blind", person.name);
   }
 }

@@ -98,7 +98,10 @@ export class PeoplePanel {
 
   onDrag(event, row, isOver) {
     if (!event.dataTransfer.types.includes(CALL_MEDIA_TYPE) || !row.person.number) return;
-    if (isOver) event.preventDefault();
+    if (isOver) {
+      event.preventDefault();
+      event.dataTransfer.dropEffect = isAttended(event) ? "copy" : "move";
+    }
     setAttribute(row, "data-drop", isOver ? "true" : null);
   }
 
@@ -107,6 +110,9 @@ export class PeoplePanel {
     setAttribute(row, "data-drop", null);
     if (!callId || !row.person.number) return;
     event.preventDefault();
-    this.callbacks.onCallDropped(callId, row.person, event.ctrlKey || event.metaKey);
+    this.callbacks.onCallDropped(callId, row.person, isAttended(event));
   }
 }
+
+/** Whether a drop transfers after a consultation. */
+const isAttended = (event) => event.ctrlKey || event.metaKey;

@@ -1,16 +1,16 @@
-/** The account's pivot points: created, renewed, deleted, and what KAZOO has asked them lately. */
+/** The account's pivot points: created, changed, renewed, deleted, and what KAZOO has asked them lately. */
 
 import { describeFlow } from "../ask-flows.js";
 import { makeParty, partyName } from "../calls.js";
 import { confirmDialog, openDialog } from "../dialogs.js";
-import { KeyedList, button, h, setText } from "../dom.js";
+import { KeyedList, button, h, setAttribute, setText } from "../dom.js";
 import { icon } from "../icons.js";
 import { relativeTime } from "../relative-time.js";
 import { accountPath } from "../rest.js";
 import { t } from "../strings.js";
 import { notify, withErrorToast } from "../toasts.js";
 import { copyField } from "./copy-field.js";
-import { FormFields } from "./form-fields.js";
+import { openPivotForm } from "./pivot-form.js";
 
 const COLUMNS = ["name", "strategy", "timeout", "enabled"];
 const MAX_REQUESTS = 50;
@@ -35,7 +35,7 @@ export class PivotPoints {
       { class: "wide" },
       h("h2", {}, t("pivot.title")),
       h("p", { class: "hint" }, t("pivot.hint")),
-      h("div", { class: "buttons start" }, button([icon("plus"), t("pivot.new")], () => this.openForm())),
+      h("div", { class: "buttons start" }, button([icon("plus"), t("pivot.new")], () => this.create())),
       h("div", { class: "table-wrapper" }, this.table, this.note),
     );
   }
@@ -43,7 +43,7 @@ export class PivotPoints {
   async load() {
     try {
       const points = await this.rest.get(this.path(), { paginate: "false" });
-      this.list.show(points, (point) => JSON.stringify(point));
+      this.list.show(points, ({ id }) => id);
       this.table.hidden = !points.length;
       setText(this.note, points.length ? "" : t("pivot.none"));
     } catch (error) {
@@ -51,23 +51,25 @@ export class PivotPoints {
     }
   }
 
-  row(point) {
-    const { id, name, strategy, timeout_ms: timeout, enabled } = point;
-    const cells = [name, t(`pivot.strategy.${strategy}`), t("pivot.ms", { ms: timeout }), t(enabled ? "pivot.on" : "pivot.off")];
-    const named = (key) => ({ "aria-label": t("pivot.ofPoint", { action: t(key), name }) });
-    return h(
-      "tr",
-      {},
-      cells.map((content, index) => h("td", { "data-label": t(`pivot.${COLUMNS[index]}`) }, content)),
-      h(
-        "td",
-        { class: "actions" },
-        button(t("pivot.url"), () => this.showUrl(id), named("pivot.url")),
-        button(t("pivot.requests"), () => this.showRequests(point), named("pivot.requests")),
-        button(t("pivot.renew"), () => this.renew(point), named("pivot.renew")),
-        button(t("common.delete"), () => this.remove(point), { class: "danger", ...named("common.delete") }),
-      ),
-    );
+  row({ id }) {
+    const cells = COLUMNS.map((key) => h("td", { "data-label": t(`pivot.${key}`) }));
+    const actions = [
+      ["common.edit", () => this.edit(row.point)],
+      ["pivot.url", () => this.showUrl(id)],
+      ["pivot.requests", () => this.showRequests(row.point)],
+      ["pivot.renew", () => this.renew(row.point)],
+      ["common.delete", () => this.remove(row.point)],
+    ];
+    const buttons = actions.map(([key, run]) => button(t(key), run, { class: key === "common.delete" ? "danger" : null }));
+    const row = h("tr", {}, cells, h("td", { class: "actions" }, buttons));
+    row.update = (point) => {
+      row.point = point;
+      const { name, strategy, timeout_ms: timeout, enabled } = point;
+      const texts = [name, t(`pivot.strategy.${strategy}`), t("pivot.ms", { ms: timeout }), t(enabled ? "pivot.on" : "pivot.off")];
+      texts.forEach((text, index) => setText(cells[index], text));
+      actions.forEach(([key], index) => setAttribute(buttons[index], "aria-label", t("pivot.ofPoint", { action: t(key), name })));
+    };
+    return row;
   }
 
   // -- URLs
@@ -113,17 +115,23 @@ export class PivotPoints {
     );
   }
 
-  // -- a new pivot point
+  // -- new and changed pivot points
 
-  openForm() {
-    const form = new PivotForm(async (document) => {
-      const point = await this.rest.send("PUT", this.path(), document);
-      dialog.close();
-      openUrls(point);
+  async create() {
+    const point = await openPivotForm(this.rest, this.path);
+    if (point === null) return;
+    openUrls(point);
+    await this.load();
+  }
+
+  async edit({ id }) {
+    await withErrorToast(t("pivot.notEdited"), async () => {
+      const { data: document, revision } = await this.rest.request("GET", this.path(id));
+      const point = await openPivotForm(this.rest, this.path, { document, revision });
+      if (point === null) return;
+      notify(t("pivot.saved", { name: point.name }));
       await this.load();
     });
-    const dialog = openDialog(t("pivot.new"), form.element, { persistent: true, isChanged: () => form.isChanged });
-    form.input("name").focus();
   }
 }
 
@@ -132,60 +140,4 @@ function openUrls({ name, url, cdr_url: cdrUrl }) {
   const field = copyField(t("pivot.voiceUrl"), url);
   openDialog(t("pivot.urlOf", { name }), [h("p", {}, t("pivot.urlHint")), field, copyField(t("pivot.cdrUrl"), cdrUrl)]);
   field.select();
-}
-
-class PivotForm extends FormFields {
-  constructor(create) {
-    super();
-    this.error = h("p", { class: "error-text", role: "alert" });
-    const submit = h("button", { type: "submit", class: "primary" }, t("common.create"));
-    const strategies = Object.fromEntries(["first", "rotate"].map((name) => [name, t(`pivot.strategy.${name}`)]));
-    const fallback = h("textarea", { rows: "5", spellcheck: "false", placeholder: '{"module": "callflow", "data": {"id": "…"}}' });
-    this.element = h(
-      "form",
-      {
-        class: "hook-form",
-        novalidate: true,
-        onsubmit: (event) => {
-          event.preventDefault();
-          submit.disabled = true;
-          this.save(create).finally(() => (submit.disabled = false));
-        },
-        oninput: ({ target }) => {
-          this.isChanged = true;
-          this.unmark(target);
-        },
-      },
-      h(
-        "div",
-        { class: "fields" },
-        this.text("name", t("pivot.name"), "", { maxlength: "64", placeholder: "front-desk" }, t("pivot.nameHint")),
-        this.text("timeout_ms", t("pivot.timeoutMs"), "3000", { type: "number", min: "100", max: "10000" }),
-        this.select("strategy", t("pivot.strategy"), strategies, "first"),
-        this.field("fallback", t("pivot.fallback"), fallback, t("pivot.fallbackHint")),
-      ),
-      this.error,
-      h("div", { class: "buttons" }, submit),
-    );
-  }
-
-  async save(create) {
-    setText(this.error, "");
-    const text = this.value("fallback");
-    let fallback;
-    try {
-      fallback = text ? JSON.parse(text) : undefined;
-    } catch (error) {
-      this.showErrors({ fallback: t("pivot.notJson", { reason: error.message }) });
-      return;
-    }
-    const document = { name: this.value("name"), timeout_ms: Number(this.value("timeout_ms")), strategy: this.value("strategy") };
-    try {
-      await create(fallback === undefined ? document : { ...document, fallback });
-    } catch (error) {
-      const fields = error.fields ?? {};
-      const others = this.showErrors(fields);
-      setText(this.error, Object.keys(fields).length ? others.join(" ") : error.message);
-    }
-  }
 }

@@ -2,6 +2,7 @@
 
 import { confirmDialog } from "../dialogs.js";
 import { KeyedList, button, h, setAttribute, setText, toResults } from "../dom.js";
+import { EventRates } from "../event-rates.js";
 import { icon } from "../icons.js";
 import { relativeTime } from "../relative-time.js";
 import { accountPath } from "../rest.js";
@@ -12,7 +13,7 @@ import { EmptyState } from "./empty-state.js";
 /** Each poll is a request to all nodes, so the interval is longer than for webhooks. */
 const POLL_INTERVAL_S = 10;
 
-const COLUMNS = ["name", "address", "connected", "node", "subscriptions", "actions"];
+const COLUMNS = ["name", "address", "connected", "node", "rate", "subscriptions", "actions"];
 
 export class SocketsView {
   constructor(app) {
@@ -21,6 +22,7 @@ export class SocketsView {
     this.path = (...segments) => accountPath(app.account.id, "websockets", ...segments);
     /** Null before the first response. */
     this.sockets = null;
+    this.rates = new EventRates();
     this.body = h("tbody", {});
     this.rows = new KeyedList(this.body, (socket) => this.row(socket));
     const head = COLUMNS.map((key) => h("th", { scope: "col" }, t(`sockets.${key}`)));
@@ -75,6 +77,7 @@ export class SocketsView {
   async load() {
     try {
       this.sockets = await this.rest.get(this.path());
+      this.rates.update(this.sockets, performance.now() / 1000);
       if (!this.disposed) this.draw();
     } catch (error) {
       this.empty.show(t("sockets.cannotList", { reason: error.message }), "", { iconName: "circle-alert" });
@@ -97,6 +100,11 @@ export class SocketsView {
     else this.empty.show(t("sockets.none"), t("sockets.noneDetail", { url: this.socket.url }));
   }
 
+  rateText({ websocket_session_id: id }) {
+    const rate = this.rates.of(id);
+    return rate === null ? "–" : t("sockets.perSecond", { rate: Math.round(rate * 10) / 10 });
+  }
+
   isOwn({ websocket_session_id: id }) {
     return id === this.socket.socketId;
   }
@@ -106,6 +114,7 @@ export class SocketsView {
     const name = socket.name ?? t("sockets.unnamed");
     const own = h("span", { class: "badge self" }, t("sockets.own"));
     const bindings = h("span", { class: "bindings" });
+    const rate = h("span", {});
     const close = button([icon("x"), t("sockets.close")], () => this.close(socket, name), {
       class: "danger",
       "aria-label": t("sockets.closeOne", { name, id }),
@@ -115,6 +124,7 @@ export class SocketsView {
       [h("code", {}, id)],
       [relativeTime(socket.timestamp)],
       [socket.destination],
+      [rate],
       [bindings],
       [close],
     ];
@@ -128,6 +138,9 @@ export class SocketsView {
     );
     row.update = (current) => {
       setText(bindings, (current.bindings ?? []).join(", ") || t("sockets.nothing"));
+      setText(rate, this.rateText(current));
+      const { events } = current;
+      setAttribute(rate, "title", Number.isInteger(events) ? t("sockets.events", { count: events }) : null);
       own.hidden = !this.isOwn(current);
       setAttribute(row, "data-own", this.isOwn(current));
     };

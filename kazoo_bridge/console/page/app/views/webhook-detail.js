@@ -71,7 +71,7 @@ export class WebhookDetailView {
       "div",
       { class: "buttons" },
       button([icon("send"), t("hook.sendTest")], (event) => this.sendTest(event.currentTarget), { class: "primary" }),
-      button([icon("pencil"), t("hook.edit")], () => this.edit()),
+      button([icon("pencil"), t("common.edit")], () => this.edit()),
       button([icon("copy-plus"), t("hook.duplicate")], () => this.duplicate()),
       button([icon("code"), t("hook.code")], () => openSnippets(this.rest, this.hook)),
       this.enableButton,

@@ -2,8 +2,8 @@
 
 import { loadCatalogue } from "../catalogue.js";
 import { openDialog } from "../dialogs.js";
+import { copyOf, saveChanges } from "../document-saving.js";
 import { button, h, runOnce, setText } from "../dom.js";
-import { changeHook, copyOf } from "../hook-saving.js";
 import { SIGNATURES, SIGNATURE_HINTS, secretRequest } from "../signing.js";
 import { t } from "../strings.js";
 import { notifyError } from "../toasts.js";
@@ -58,10 +58,10 @@ export async function openHookForm(app, { hook = null, revision = null, template
   if (app.view === null) return null;
   return new Promise((resolve) => {
     let saved = null;
-    const base = { hook, revision };
+    const base = { document: hook, revision };
     const save = async (document, signature) => {
       saved = hook
-        ? await changeHook(app.rest, app.webhooks, base, document)
+        ? await saveChanges(app.rest, app.webhooks.path(hook.id), base, document)
         : await app.rest.send("PUT", app.webhooks.path(), { ...document, ...signature });
       dialog.close();
       if (signature) showNewSecret(saved);

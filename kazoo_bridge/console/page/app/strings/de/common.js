@@ -8,6 +8,7 @@ export default {
   "common.cancel": "Abbrechen",
   "common.save": "Speichern",
   "common.create": "Anlegen",
+  "common.edit": "Bearbeiten",
   "common.delete": "Löschen",
   "common.copy": "Kopieren",
   "common.copyIt": "{what} kopieren",

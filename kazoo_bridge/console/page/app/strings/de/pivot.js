@@ -83,6 +83,8 @@ export default {
   "pivot.renewQuestion": "URL von {name} erneuern?",
   "pivot.renewDetail": "Die bisherige URL endet sofort: ändern Sie danach den Callflow.",
   "pivot.notRenewed": "Die URL wurde nicht erneuert",
+  "pivot.notEdited": "Der Pivot-Punkt kann nicht bearbeitet werden",
+  "pivot.saved": "{name} gespeichert",
   "pivot.deleteQuestion": "{name} löschen?",
   "pivot.deleteDetail": "KAZOO erhält von seiner URL sofort einen Fehler.",
   "pivot.deleted": "{name} gelöscht",

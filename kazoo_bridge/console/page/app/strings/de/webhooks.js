@@ -125,7 +125,6 @@ export default {
   "hook.testNotSent": "Der Test wurde nicht gesendet",
   "hook.testSucceeded": "Der Test ist gelungen",
   "hook.testFailed": "Der Test ist fehlgeschlagen",
-  "hook.edit": "Bearbeiten",
   "hook.duplicate": "Duplizieren",
   "hook.code": "Code",
   "hook.event": "Ereignis",
@@ -230,7 +229,7 @@ export default {
   "form.headerTwice": "doppelt angegeben: Groß- und Kleinschreibung zählt in Namen nicht",
   "form.again": "geben Sie den Wert noch einmal ein",
   "form.conflict":
-    "Dieser Webhook wurde inzwischen von anderen geändert. Ihre Eingaben bleiben, sind aber nicht gespeichert.",
+    "Ein anderer Client hat dies inzwischen geändert. Ihre Eingaben bleiben, sind aber nicht gespeichert.",
   "form.conflictOthers": "Speichern Sie noch einmal, um Ihre Änderungen hinzuzufügen.",
   "form.conflictBoth": "Beide haben {names} geändert. Speichern Sie noch einmal, damit Ihre Werte gelten.",
   "form.nowUnset": "{name} (jetzt nicht gesetzt)",

@@ -8,6 +8,7 @@ export default {
   "common.cancel": "Cancel",
   "common.save": "Save",
   "common.create": "Create",
+  "common.edit": "Edit",
   "common.delete": "Delete",
   "common.copy": "Copy",
   "common.copyIt": "Copy {what}",

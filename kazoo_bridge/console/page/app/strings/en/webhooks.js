@@ -116,7 +116,6 @@ export default {
   "hook.testNotSent": "Sending the test failed",
   "hook.testSucceeded": "The test succeeded",
   "hook.testFailed": "The test failed",
-  "hook.edit": "Edit",
   "hook.duplicate": "Duplicate",
   "hook.code": "Code",
   "hook.event": "Event",
@@ -219,7 +218,7 @@ export default {
   "form.headerTwice": "given twice: case does not matter in names",
   "form.again": "enter the value again",
   "form.conflict":
-    "Another client has changed this webhook meanwhile. What you have entered is kept, but not saved.",
+    "Another client has changed this meanwhile. What you have entered is kept, but not saved.",
   "form.conflictOthers": "Save again to add your changes to theirs.",
   "form.conflictBoth": "Both of you have changed {names}. Save again to replace that by yours.",
   "form.nowUnset": "{name} (now unset)",

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { changeHook, copyOf } from "../../kazoo_bridge/console/page/app/hook-saving.js";
+import { copyOf, saveChanges } from "../../kazoo_bridge/console/page/app/document-saving.js";
 
 const HOOK = { id: "h1", name: "desk", uri: "https://a.example/", retries: 2 };
-const webhooks = { path: (id) => `accounts/a/webhooks/${id}` };
+const PATH = "accounts/a/webhooks/h1";
 
 test("only what was changed is sent, with the revision; without changes nothing is", async () => {
   const sent = [];
@@ -14,10 +14,10 @@ test("only what was changed is sent, with the revision; without changes nothing 
       return "saved";
     },
   };
-  const base = { hook: HOOK, revision: "1-x" };
-  assert.equal(await changeHook(rest, webhooks, base, { ...HOOK }), HOOK);
-  assert.equal(await changeHook(rest, webhooks, base, { ...HOOK, name: "hall" }), "saved");
-  assert.deepEqual(sent, [["PATCH", "accounts/a/webhooks/h1", { name: "hall" }, { "If-Match": '"1-x"' }]]);
+  const base = { document: HOOK, revision: "1-x" };
+  assert.equal(await saveChanges(rest, PATH, base, { ...HOOK }), HOOK);
+  assert.equal(await saveChanges(rest, PATH, base, { ...HOOK, name: "hall" }), "saved");
+  assert.deepEqual(sent, [["PATCH", PATH, { name: "hall" }, { "If-Match": '"1-x"' }]]);
 });
 
 test("after a conflict the next attempt makes the same changes to the new revision", async () => {
@@ -28,11 +28,11 @@ test("after a conflict the next attempt makes the same changes to the new revisi
     },
     request: async () => ({ data: { ...HOOK, name: "hall" }, revision: "2-y" }),
   };
-  const base = { hook: HOOK, revision: "1-x" };
-  await assert.rejects(changeHook(rest, webhooks, base, { ...HOOK, name: "loft" }), /Both of you have changed name/);
+  const base = { document: HOOK, revision: "1-x" };
+  await assert.rejects(saveChanges(rest, PATH, base, { ...HOOK, name: "loft" }), /Both of you have changed name/);
   assert.equal(base.revision, "2-y");
   // The server refuses for another reason: nothing has changed.
-  await assert.rejects(changeHook(rest, webhooks, base, { ...HOOK, name: "loft" }), conflict);
+  await assert.rejects(saveChanges(rest, PATH, base, { ...HOOK, name: "loft" }), conflict);
 });
 
 test("a copy has nothing that belongs to one webhook, nor headers, whose values are masked", () => {

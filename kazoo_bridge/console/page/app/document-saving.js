@@ -1,19 +1,18 @@
-/** Saves webhooks, and detects that another user has changed one meanwhile. */
+/** Saves documents, such as webhooks, and detects that another client has changed one meanwhile. */
 
 import { conflictText, documentChanges } from "./webhook-document.js";
 
 /**
- * Send what `document` changes of the webhook `base.hook`, and nothing else. `webhooks.path` builds its path.
- * Resolves to the changed webhook.
+ * Send what `next` changes of the document `base.document`, which is at `path`, and nothing else. Resolves to the
+ * changed document.
  *
  * When it was changed meanwhile, throws an error that says so, and takes over the new `base.revision`: the next
  * attempt makes the same changes to it.
  */
-export async function changeHook(rest, webhooks, base, document) {
-  const { hook, revision } = base;
-  const changes = documentChanges(hook, document);
-  if (!Object.keys(changes).length) return hook;
-  const path = webhooks.path(hook.id);
+export async function saveChanges(rest, path, base, next) {
+  const { document, revision } = base;
+  const changes = documentChanges(document, next);
+  if (!Object.keys(changes).length) return document;
   try {
     return await rest.send("PATCH", path, changes, { "If-Match": `"${revision}"` });
   } catch (error) {
@@ -21,7 +20,7 @@ export async function changeHook(rest, webhooks, base, document) {
     const current = await rest.request("GET", path);
     if (current.revision === revision) throw error;
     base.revision = current.revision;
-    throw new Error(conflictText(hook, changes, current.data));
+    throw new Error(conflictText(document, changes, current.data));
   }
 }
 
