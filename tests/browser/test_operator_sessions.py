@@ -62,25 +62,23 @@ def test_an_operator_works_by_keyboard(page: Page, demo: DemoProcess) -> None:
     expect(row).to_have_attribute("data-state", "answered")
 
     expect(row).to_be_focused()
-    colleague = _free_colleague(page)
-    press("t")
-    dialog = page.get_by_role("dialog", name="Transfer")
-    page.keyboard.type(colleague)
-    expect(dialog.get_by_role("option").first).to_contain_text(colleague)
-    assert accessibility_violations(page) == []
-    press("Control+Enter")
-    expect(row.get_by_role("button", name="Swap")).to_be_enabled()
+
+    def consult(colleague: str) -> None:
+        press("t")
+        dialog = page.get_by_role("dialog", name="Transfer")
+        page.keyboard.type(colleague)
+        expect(dialog.get_by_role("option").first).to_contain_text(colleague)
+        assert accessibility_violations(page) == []
+        press("Control+Enter")
+
+    _until_consulting(page, row, consult)
     press("x")
     expect(toasts(page)).to_contain_text("is off hold")
     press("b")
     expect(toasts(page)).to_contain_text("is back")
     expect(row.get_by_role("button", name="Transfer…")).to_be_visible()
     expect(row).to_be_focused()
-    colleague = _free_colleague(page)
-    press("t")
-    page.keyboard.type(colleague)
-    press("Control+Enter")
-    expect(row.get_by_role("button", name="Swap")).to_be_enabled()
+    colleague = _until_consulting(page, row, consult)
     press("j")
     expect(toasts(page)).to_contain_text(re.compile(rf"is connected to .*\({colleague}\)"))
     expect(row).not_to_have_attribute("data-lane", "mine")
@@ -135,11 +133,13 @@ def test_an_operator_works_by_pointer(page: Page, demo: DemoProcess) -> None:
     row.get_by_role("button", name="Retrieve").click()
     expect(row).to_have_attribute("data-state", "answered")
 
-    colleague = _free_colleague(page)
-    row.get_by_role("button", name="Transfer…").click()
-    dialog.get_by_label("Extension or number").fill(colleague)
-    dialog.get_by_role("option").first.click()
-    dialog.get_by_role("button", name="Talk first").click()
+    def consult(colleague: str) -> None:
+        row.get_by_role("button", name="Transfer…").click()
+        dialog.get_by_label("Extension or number").fill(colleague)
+        dialog.get_by_role("option").first.click()
+        dialog.get_by_role("button", name="Talk first").click()
+
+    colleague = _until_consulting(page, row, consult)
     row.get_by_role("button", name="Swap").click()
     expect(toasts(page)).to_contain_text("is off hold")
     row.get_by_role("button", name="Complete").click()
@@ -200,6 +200,23 @@ def _answer_a_ringing_call(page: Page, answer: Callable[[Locator], None]) -> Loc
             continue
         return row
     raise AssertionError("no ringing call could be answered")
+
+
+def _until_consulting(page: Page, row: Locator, consult: Callable[[str], None]) -> str:
+    """Let the operator talk to a colleague first, and return the extension.
+
+    Others may call the colleague before the operator does.
+    """
+    for _ in range(_ATTEMPTS):
+        colleague = _free_colleague(page)
+        consult(colleague)
+        try:
+            expect(row.get_by_role("button", name="Swap")).to_be_enabled()
+        except AssertionError:
+            expect(row.get_by_role("button", name="Transfer…")).to_be_visible()  # the caller is back
+            continue
+        return colleague
+    raise AssertionError("no colleague could be consulted")
 
 
 def _until_connected(page: Page, call: Callable[[], None]) -> None:
