@@ -48,6 +48,8 @@ class BenchmarkNode:
         self.config.write_text("\n".join(f"[{name}]\n{keys}" for name, keys in sections.items()))
         self._process: subprocess.Popen[bytes] | None = None
         self._token = ""
+        # One connection for all requests: new ones have a budget, which the set-up of many hooks exceeds.
+        self._session = requests.Session()
 
     def create_accounts(self, ids: Sequence[str]) -> None:
         """Create accounts in the storage; the node acts as the first of them, a super-admin."""
@@ -89,7 +91,7 @@ class BenchmarkNode:
 
     def rest(self, verb: str, path: str, data: Any = None) -> Any:
         """Send a request to REST and return the data of the answer. Raises RuntimeError for an error."""
-        answer = requests.request(
+        answer = self._session.request(
             verb,
             f"http://127.0.0.1:{self.port}/v2{path}",
             headers={"X-Auth-Token": self._token},
@@ -107,6 +109,7 @@ class BenchmarkNode:
 
     def stop(self) -> None:
         """Stop it like an operator, and kill it if that takes longer than a minute."""
+        self._session.close()
         if self._process is None:
             return
         if self._process.poll() is None:
